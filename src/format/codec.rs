@@ -1,0 +1,144 @@
+//! zstd: one single-threaded context a worker, reset for each block. Never zstd's own threads, whose output
+//! differs from a single thread's.
+
+use zstd::zstd_safe::{self, CCtx, CParameter, DCtx, InBuffer, OutBuffer, ResetDirective, zstd_sys::ZSTD_EndDirective};
+
+use crate::error::{Error, Result, Status};
+use crate::progress::CancelToken;
+
+/// From this level on a block takes long enough that cancellation must be looked at in between.
+const STEPPED_LEVEL: i32 = 7;
+const STEP: usize = 128 << 10;
+
+/// Most bytes that `len` bytes can take when compressed.
+pub fn bound(len: usize) -> usize {
+    zstd_safe::compress_bound(len)
+}
+
+/// The version of zstd, as it is recorded in archives.
+pub fn version() -> &'static str {
+    zstd_safe::version_string()
+}
+
+/// Makes zstd frames: content size recorded, no checksum (BLAKE3 is there), no dictionary.
+pub struct Compressor {
+    context: CCtx<'static>,
+    level: i32,
+}
+
+impl Compressor {
+    /// A context for one thread.
+    pub fn new(level: i32) -> Result<Compressor> {
+        let context = CCtx::try_create().ok_or_else(|| Error::new(Status::NoMemory, "can't make a zstd context"))?;
+        let mut compressor = Compressor { context, level };
+        for parameter in [
+            CParameter::CompressionLevel(level),
+            CParameter::ContentSizeFlag(true),
+            CParameter::ChecksumFlag(false),
+            CParameter::DictIdFlag(false),
+        ] {
+            compressor.context.set_parameter(parameter).map_err(failed)?;
+        }
+        Ok(compressor)
+    }
+
+    /// Compresses `source` into `target`, which is replaced. The bytes depend on source, level and version alone.
+    pub fn compress(&mut self, source: &[u8], target: &mut Vec<u8>, cancel: &CancelToken) -> Result<()> {
+        target.clear();
+        crate::error::reserve(target, bound(source.len()))?;
+        self.context.reset(ResetDirective::SessionOnly).map_err(failed)?;
+        if self.level < STEPPED_LEVEL {
+            self.context.compress2(target, source).map_err(failed)?;
+            return Ok(());
+        }
+        self.context.set_pledged_src_size(Some(source.len() as u64)).map_err(failed)?;
+        let mut output = OutBuffer::around(target);
+        let mut end = 0;
+        loop {
+            cancel.check()?;
+            end = (end + STEP).min(source.len());
+            let last = end == source.len();
+            let directive = if last { ZSTD_EndDirective::ZSTD_e_end } else { ZSTD_EndDirective::ZSTD_e_continue };
+            let mut input = InBuffer::around(&source[..end]);
+            input.set_pos(end - (end - 1) % STEP - 1);
+            loop {
+                let left = self.context.compress_stream2(&mut output, &mut input, directive).map_err(failed)?;
+                if if last { left == 0 } else { input.pos() == end } {
+                    break;
+                }
+            }
+            if last {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Bytes that the context takes.
+    pub fn memory(&self) -> usize {
+        self.context.sizeof()
+    }
+}
+
+/// Decodes zstd frames.
+pub struct Decompressor(DCtx<'static>);
+
+impl Decompressor {
+    /// A context for one thread.
+    pub fn new() -> Result<Decompressor> {
+        let context = DCtx::try_create().ok_or_else(|| Error::new(Status::NoMemory, "can't make a zstd context"))?;
+        Ok(Decompressor(context))
+    }
+
+    /// Decodes one frame that must fill `target` exactly.
+    ///
+    /// One shot into a buffer of the indexed size: no window is allocated, whatever the frame says.
+    pub fn decompress(&mut self, frame: &[u8], target: &mut [u8]) -> Result<()> {
+        let one_frame = zstd_safe::find_frame_compressed_size(frame) == Ok(frame.len());
+        let sized = matches!(zstd_safe::get_frame_content_size(frame), Ok(Some(size)) if size == target.len() as u64);
+        if !one_frame || !sized {
+            return Err(Error::corrupt("codec.frame", "a blob is not one zstd frame of the size that the index says"));
+        }
+        match self.0.decompress(target, frame) {
+            Ok(written) if written == target.len() => Ok(()),
+            _ => Err(Error::corrupt("codec.data", "a blob does not decode to the size that the index says")),
+        }
+    }
+}
+
+fn failed(code: usize) -> Error {
+    Error::new(Status::NoMemory, format!("zstd failed: {}", zstd_safe::get_error_name(code)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_are_the_same_from_fresh_and_used_contexts_at_every_level() {
+        let data: Vec<u8> = (0..700_000u32).flat_map(|i| (i / 7 % 1009).to_le_bytes()).collect();
+        let cancel = CancelToken::new();
+        for level in [1, 3, 6, 7, 12] {
+            let (mut used, mut first, mut second) = (Compressor::new(level).expect("zstd"), Vec::new(), Vec::new());
+            used.compress(&data[..99_999], &mut first, &cancel).expect("zstd");
+            used.compress(&data, &mut first, &cancel).expect("zstd");
+            Compressor::new(level).expect("zstd").compress(&data, &mut second, &cancel).expect("zstd");
+            assert_eq!(first, second, "level {level}");
+            let mut decoded = vec![0; data.len()];
+            Decompressor::new().expect("zstd").decompress(&first, &mut decoded).expect("frame");
+            assert_eq!(decoded, data);
+        }
+    }
+
+    #[test]
+    fn a_frame_of_another_size_or_two_frames_are_refused() {
+        let (mut frame, cancel) = (Vec::new(), CancelToken::new());
+        Compressor::new(3).expect("zstd").compress(&[7; 1000], &mut frame, &cancel).expect("zstd");
+        let mut decompressor = Decompressor::new().expect("zstd");
+        for len in [0, 999, 1001] {
+            assert!(decompressor.decompress(&frame, &mut vec![0; len]).is_err());
+        }
+        let two = [&frame[..], &frame[..]].concat();
+        assert!(decompressor.decompress(&two, &mut [0; 1000]).is_err());
+        assert!(decompressor.decompress(&two, &mut [0; 2000]).is_err());
+    }
+}

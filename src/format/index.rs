@@ -1,0 +1,508 @@
+//! Index segments: rows into an Arrow IPC stream and back.
+//!
+//! A segment that was decoded has been checked whole: its stream by [`ipc_guard`], its arrays by arrow, and the
+//! meaning of its rows here. What spans segments is checked by whoever walks them in order.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, BinaryArray, BinaryBuilder, BooleanBuilder, FixedSizeBinaryArray, FixedSizeBinaryBuilder,
+    Int8Array, Int8Builder, Int64Array, Int64Builder, RecordBatch, StringArray, StringBuilder, UInt8Array,
+    UInt8Builder, UInt32Array, UInt32Builder, UInt64Array, UInt64Builder,
+};
+use arrow::buffer::Buffer;
+use arrow::ipc::reader::StreamDecoder;
+use arrow::ipc::writer::{IpcWriteOptions, StreamWriter};
+use arrow_schema::SchemaRef;
+
+use crate::error::{Error, Result, Status};
+use crate::format::container::{HEAD_LEN, MAX_BLOCK};
+use crate::format::hash::Digest;
+use crate::format::row::{Attributes, CODEC_STORED, EntryKind, Location, Row};
+use crate::format::{ipc_guard, path, schema};
+
+/// Collects rows and makes the stream.
+pub struct SegmentBuilder {
+    relative_path: StringBuilder,
+    chunk_seq: UInt32Builder,
+    fdata_offset: UInt64Builder,
+    compressed: BooleanBuilder,
+    uncompressed_size: UInt64Builder,
+    blob_offset: UInt64Builder,
+    blob_size: UInt64Builder,
+    checksum: FixedSizeBinaryBuilder,
+    kind: UInt8Builder,
+    block_offset: UInt64Builder,
+    block_size: UInt64Builder,
+    codec: UInt8Builder,
+    mode: UInt32Builder,
+    mtime_ns: Int64Builder,
+    uid: UInt32Builder,
+    gid: UInt32Builder,
+    link_target: BinaryBuilder,
+    path_bytes: BinaryBuilder,
+    file_size: UInt64Builder,
+    file_hash: FixedSizeBinaryBuilder,
+    xattr_id: UInt32Builder,
+    rdev: UInt64Builder,
+    pkg_type: Int8Builder,
+    repo: StringBuilder,
+    rows: usize,
+}
+
+impl Default for SegmentBuilder {
+    fn default() -> SegmentBuilder {
+        SegmentBuilder::new()
+    }
+}
+
+impl SegmentBuilder {
+    /// No rows.
+    pub fn new() -> SegmentBuilder {
+        SegmentBuilder {
+            relative_path: StringBuilder::new(),
+            chunk_seq: UInt32Builder::new(),
+            fdata_offset: UInt64Builder::new(),
+            compressed: BooleanBuilder::new(),
+            uncompressed_size: UInt64Builder::new(),
+            blob_offset: UInt64Builder::new(),
+            blob_size: UInt64Builder::new(),
+            checksum: FixedSizeBinaryBuilder::new(32),
+            kind: UInt8Builder::new(),
+            block_offset: UInt64Builder::new(),
+            block_size: UInt64Builder::new(),
+            codec: UInt8Builder::new(),
+            mode: UInt32Builder::new(),
+            mtime_ns: Int64Builder::new(),
+            uid: UInt32Builder::new(),
+            gid: UInt32Builder::new(),
+            link_target: BinaryBuilder::new(),
+            path_bytes: BinaryBuilder::new(),
+            file_size: UInt64Builder::new(),
+            file_hash: FixedSizeBinaryBuilder::new(32),
+            xattr_id: UInt32Builder::new(),
+            rdev: UInt64Builder::new(),
+            pkg_type: Int8Builder::new(),
+            repo: StringBuilder::new(),
+            rows: 0,
+        }
+    }
+
+    /// Rows so far.
+    pub fn len(&self) -> usize {
+        self.rows
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.rows == 0
+    }
+
+    /// Adds a row.
+    pub fn push(&mut self, row: &Row<'_>) -> Result<()> {
+        self.relative_path.append_value(path::display(row.path));
+        self.chunk_seq.append_value(row.chunk_seq);
+        self.fdata_offset.append_value(row.offset);
+        self.uncompressed_size.append_value(row.size);
+        append_digest(&mut self.checksum, Some(&row.checksum))?;
+        self.kind.append_value(row.kind);
+        let location = row.location;
+        self.compressed.append_value(location.is_some_and(|at| at.codec != CODEC_STORED));
+        self.blob_offset.append_value(location.map_or(0, |at| at.blob_offset));
+        self.blob_size.append_value(location.map_or(0, |at| at.blob_size));
+        self.block_offset.append_option(location.map(|at| at.block_offset));
+        self.block_size.append_option(location.map(|at| at.block_size));
+        self.codec.append_value(location.map_or(CODEC_STORED, |at| at.codec));
+        let first = row.attributes.is_some();
+        let attributes = row.attributes.unwrap_or_default();
+        self.mode.append_option(attributes.mode);
+        self.mtime_ns.append_option(attributes.mtime_ns);
+        self.uid.append_option(attributes.uid);
+        self.gid.append_option(attributes.gid);
+        self.link_target.append_option(attributes.link_target);
+        let exact = first && std::str::from_utf8(row.path).is_err();
+        self.path_bytes.append_option(exact.then_some(row.path));
+        self.file_size.append_option(attributes.file_size);
+        append_digest(&mut self.file_hash, attributes.file_hash.as_ref())?;
+        self.xattr_id.append_option(attributes.xattr_id);
+        self.rdev.append_option(attributes.rdev);
+        self.pkg_type.append_option(attributes.pkg_type);
+        self.repo.append_option(attributes.repo);
+        self.rows += 1;
+        Ok(())
+    }
+
+    /// The stream, and no rows again.
+    pub fn finish(&mut self, schema: &SchemaRef) -> Result<Vec<u8>> {
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(self.relative_path.finish()),
+            Arc::new(self.chunk_seq.finish()),
+            Arc::new(self.fdata_offset.finish()),
+            Arc::new(self.compressed.finish()),
+            Arc::new(self.uncompressed_size.finish()),
+            Arc::new(self.blob_offset.finish()),
+            Arc::new(self.blob_size.finish()),
+            Arc::new(self.checksum.finish()),
+            Arc::new(self.kind.finish()),
+            Arc::new(self.block_offset.finish()),
+            Arc::new(self.block_size.finish()),
+            Arc::new(self.codec.finish()),
+            Arc::new(self.mode.finish()),
+            Arc::new(self.mtime_ns.finish()),
+            Arc::new(self.uid.finish()),
+            Arc::new(self.gid.finish()),
+            Arc::new(self.link_target.finish()),
+            Arc::new(self.path_bytes.finish()),
+            Arc::new(self.file_size.finish()),
+            Arc::new(self.file_hash.finish()),
+            Arc::new(self.xattr_id.finish()),
+            Arc::new(self.rdev.finish()),
+            Arc::new(self.pkg_type.finish()),
+            Arc::new(self.repo.finish()),
+        ];
+        self.rows = 0;
+        encode_stream(schema, columns)
+    }
+}
+
+fn append_digest(builder: &mut FixedSizeBinaryBuilder, digest: Option<&Digest>) -> Result<()> {
+    match digest {
+        Some(digest) => builder.append_value(digest).map_err(|error| internal(&error)),
+        None => {
+            builder.append_null();
+            Ok(())
+        }
+    }
+}
+
+/// One Arrow IPC stream of one batch: 64-byte alignment, metadata version 5, end marker.
+pub fn encode_stream(schema: &SchemaRef, columns: Vec<ArrayRef>) -> Result<Vec<u8>> {
+    let batch = RecordBatch::try_new(Arc::clone(schema), columns).map_err(|error| internal(&error))?;
+    let options = IpcWriteOptions::try_new(64, false, arrow::ipc::MetadataVersion::V5);
+    let mut stream = Vec::new();
+    options
+        .and_then(|options| StreamWriter::try_new_with_options(&mut stream, schema, options))
+        .and_then(|mut writer| writer.write(&batch).and_then(|()| writer.finish()))
+        .map_err(|error| internal(&error))?;
+    Ok(stream)
+}
+
+/// The one batch of a stream that [`ipc_guard::check`] let through.
+pub fn decode_stream(stream: Vec<u8>) -> Result<RecordBatch> {
+    let mut decoder = StreamDecoder::new();
+    let mut buffer = Buffer::from_vec(stream);
+    let malformed = |error: arrow::error::ArrowError| {
+        Error::corrupt("index.arrow", format!("an index stream is malformed: {error}"))
+    };
+    let batch = decoder.decode(&mut buffer).map_err(malformed)?;
+    batch.ok_or_else(|| Error::corrupt("index.arrow", "an index stream holds no batch"))
+}
+
+fn internal(error: &arrow::error::ArrowError) -> Error {
+    Error::new(Status::Limit, format!("can't build the index: {error}"))
+}
+
+/// What a segment must agree with: its manifest row and the layout of the archive.
+#[derive(Clone, Copy, Debug)]
+pub struct Expected<'a> {
+    /// Rows.
+    pub rows: usize,
+    /// Entries, that is rows with `chunk_seq` 0.
+    pub entries: usize,
+    /// Lower bound of the paths.
+    pub first_path: &'a [u8],
+    /// Upper bound of the paths.
+    pub last_path: &'a [u8],
+    /// Blobs end before this offset.
+    pub payload_end: u64,
+}
+
+/// A decoded and checked segment.
+pub struct Segment {
+    batch: RecordBatch,
+    relative_path: StringArray,
+    chunk_seq: UInt32Array,
+    fdata_offset: UInt64Array,
+    uncompressed_size: UInt64Array,
+    blob_offset: UInt64Array,
+    blob_size: UInt64Array,
+    checksum: FixedSizeBinaryArray,
+    kind: UInt8Array,
+    block_offset: UInt64Array,
+    block_size: UInt64Array,
+    codec: UInt8Array,
+    mode: UInt32Array,
+    mtime_ns: Int64Array,
+    uid: UInt32Array,
+    gid: UInt32Array,
+    link_target: BinaryArray,
+    path_bytes: BinaryArray,
+    file_size: UInt64Array,
+    file_hash: FixedSizeBinaryArray,
+    xattr_id: UInt32Array,
+    rdev: UInt64Array,
+    pkg_type: Int8Array,
+    repo: StringArray,
+    /// Rows on which entries start.
+    first_rows: Vec<u32>,
+    bytes: usize,
+}
+
+impl Segment {
+    /// Decodes and checks a segment.
+    pub fn decode(stream: Vec<u8>, expected: &Expected<'_>) -> Result<Segment> {
+        let bytes = stream.len();
+        ipc_guard::check(&stream, &schema::INDEX, Some(expected.rows))?;
+        let batch = decode_stream(stream)?;
+        let mut segment = Segment {
+            relative_path: typed(&batch, "relative_path")?,
+            chunk_seq: typed(&batch, "chunk_seq")?,
+            fdata_offset: typed(&batch, "fdata_offset")?,
+            uncompressed_size: typed(&batch, "uncompressed_size")?,
+            blob_offset: typed(&batch, "blob_offset")?,
+            blob_size: typed(&batch, "blob_size")?,
+            checksum: typed(&batch, "checksum")?,
+            kind: typed(&batch, "kind")?,
+            block_offset: typed(&batch, "block_offset")?,
+            block_size: typed(&batch, "block_size")?,
+            codec: typed(&batch, "codec")?,
+            mode: typed(&batch, "mode")?,
+            mtime_ns: typed(&batch, "mtime_ns")?,
+            uid: typed(&batch, "uid")?,
+            gid: typed(&batch, "gid")?,
+            link_target: typed(&batch, "link_target")?,
+            path_bytes: typed(&batch, "path_bytes")?,
+            file_size: typed(&batch, "file_size")?,
+            file_hash: typed(&batch, "file_hash")?,
+            xattr_id: typed(&batch, "xattr_id")?,
+            rdev: typed(&batch, "rdev")?,
+            pkg_type: typed(&batch, "pkg_type")?,
+            repo: typed(&batch, "repo")?,
+            first_rows: Vec::new(),
+            bytes,
+            batch,
+        };
+        segment.first_rows = segment.check(expected)?;
+        Ok(segment)
+    }
+
+    /// Rows.
+    pub fn rows(&self) -> usize {
+        self.batch.num_rows()
+    }
+
+    /// Entries.
+    pub fn entries(&self) -> usize {
+        self.first_rows.len()
+    }
+
+    /// Bytes that it takes in memory.
+    pub fn memory(&self) -> usize {
+        self.bytes + self.first_rows.len() * 4
+    }
+
+    /// The row on which the entry with this number within the segment starts.
+    pub fn first_row(&self, entry: usize) -> usize {
+        self.first_rows[entry] as usize
+    }
+
+    /// The rows of an entry that are in this segment.
+    pub fn entry_rows(&self, entry: usize) -> std::ops::Range<usize> {
+        let end = self.first_rows.get(entry + 1).map_or(self.rows(), |row| *row as usize);
+        self.first_row(entry)..end
+    }
+
+    /// Rows at the start that belong to an entry of the segment before.
+    pub fn leading_rows(&self) -> usize {
+        self.first_rows.first().map_or(self.rows(), |row| *row as usize)
+    }
+
+    /// The exact path of a row.
+    pub fn path(&self, row: usize) -> &[u8] {
+        if self.path_bytes.is_valid(row) {
+            self.path_bytes.value(row)
+        } else {
+            self.relative_path.value(row).as_bytes()
+        }
+    }
+
+    /// The number of the first entry whose path is not less than `path`.
+    pub fn lower_bound(&self, path: &[u8]) -> usize {
+        self.first_rows.partition_point(|row| self.path(*row as usize) < path)
+    }
+
+    /// The batch, unknown columns included.
+    pub fn batch(&self) -> &RecordBatch {
+        &self.batch
+    }
+
+    /// A row. A slice beyond an entry's first has the path of `relative_path`, which is escaped where the name is
+    /// not UTF-8; the exact path stands on the first.
+    pub fn row(&self, i: usize) -> Row<'_> {
+        let location = self.block_size.is_valid(i).then(|| Location {
+            blob_offset: self.blob_offset.value(i),
+            blob_size: self.blob_size.value(i),
+            block_offset: self.block_offset.value(i),
+            block_size: self.block_size.value(i),
+            codec: self.codec.value(i),
+        });
+        let attributes = (self.chunk_seq.value(i) == 0).then(|| Attributes {
+            mode: value(&self.mode, i),
+            mtime_ns: self.mtime_ns.is_valid(i).then(|| self.mtime_ns.value(i)),
+            uid: value(&self.uid, i),
+            gid: value(&self.gid, i),
+            link_target: self.link_target.is_valid(i).then(|| self.link_target.value(i)),
+            file_size: self.file_size.is_valid(i).then(|| self.file_size.value(i)),
+            file_hash: self.file_hash.is_valid(i).then(|| digest(&self.file_hash, i)),
+            xattr_id: value(&self.xattr_id, i),
+            rdev: self.rdev.is_valid(i).then(|| self.rdev.value(i)),
+            pkg_type: self.pkg_type.is_valid(i).then(|| self.pkg_type.value(i)),
+            repo: self.repo.is_valid(i).then(|| self.repo.value(i)),
+        });
+        Row {
+            path: self.path(i),
+            chunk_seq: self.chunk_seq.value(i),
+            offset: self.fdata_offset.value(i),
+            size: self.uncompressed_size.value(i),
+            checksum: digest(&self.checksum, i),
+            kind: self.kind.value(i),
+            location,
+            attributes,
+        }
+    }
+
+    fn check(&self, expected: &Expected<'_>) -> Result<Vec<u32>> {
+        let mut first_rows = Vec::with_capacity(expected.entries.min(self.rows()));
+        let compressed: arrow::array::BooleanArray = typed(&self.batch, "compressed")?;
+        let mut previous: Option<Row<'_>> = None;
+        for i in 0..self.rows() {
+            let row = self.row(i);
+            let named = |error: Error| error.with_entry(row.path);
+            if row.chunk_seq == 0 {
+                self.check_name(i).map_err(named)?;
+                if row.path < expected.first_path || row.path > expected.last_path {
+                    return Err(named(Error::corrupt("index.bounds", "the entry lies outside its segment's bounds")));
+                }
+                first_rows.push(i as u32);
+            } else if self.path_bytes.is_valid(i) || self.has_attributes(i) {
+                return Err(named(Error::corrupt("index.attributes", "a later slice carries attributes")));
+            }
+            check_row(&row, compressed.value(i), expected.payload_end).map_err(named)?;
+            if let Some(previous) = &previous {
+                check_order(previous, &row, self.relative_path.value(i - 1) == self.relative_path.value(i))
+                    .map_err(named)?;
+            }
+            previous = Some(row);
+        }
+        if first_rows.len() != expected.entries {
+            return Err(Error::corrupt(
+                "index.entries",
+                "a segment has another number of entries than its manifest row",
+            ));
+        }
+        Ok(first_rows)
+    }
+
+    fn check_name(&self, i: usize) -> Result<()> {
+        path::check(self.path(i))?;
+        if self.path_bytes.is_valid(i) {
+            let exact = self.path_bytes.value(i);
+            if std::str::from_utf8(exact).is_ok() || path::display(exact) != self.relative_path.value(i) {
+                return Err(Error::corrupt("index.escape", "the exact name and its escape contradict each other"));
+            }
+        }
+        Ok(())
+    }
+
+    fn has_attributes(&self, i: usize) -> bool {
+        [&self.mode as &dyn Array, &self.mtime_ns, &self.uid, &self.gid, &self.link_target, &self.file_size]
+            .into_iter()
+            .chain([&self.file_hash as &dyn Array, &self.xattr_id, &self.rdev])
+            .any(|column| column.is_valid(i))
+    }
+}
+
+/// What a row must be on its own.
+fn check_row(row: &Row<'_>, compressed: bool, payload_end: u64) -> Result<()> {
+    let refuse = |rule, why: &str| Err(Error::corrupt(rule, why.to_owned()));
+    let kind = EntryKind::from_number(row.kind);
+    if let Some(at) = row.location {
+        let in_block = at.block_offset.checked_add(row.size).is_some_and(|end| end <= at.block_size);
+        if row.size == 0 || !in_block || at.block_size > MAX_BLOCK {
+            return refuse("index.block", "the slice lies outside its block, or the block is over 64 MiB");
+        }
+        let in_payload = at.blob_offset.checked_add(at.blob_size).is_some_and(|end| end <= payload_end);
+        if at.blob_offset < HEAD_LEN || at.blob_size == 0 || !in_payload {
+            return refuse("index.blob", "the slice's blob lies outside the payload");
+        }
+        if compressed != (at.codec != CODEC_STORED) || (at.codec == CODEC_STORED && at.blob_size != at.block_size) {
+            return refuse("index.codec", "the slice's codec contradicts its sizes");
+        }
+    } else if row.size != 0 {
+        return refuse("index.block", "the slice has bytes and no block");
+    }
+    let Some(end) = row.offset.checked_add(row.size) else {
+        return refuse("index.offset", "the slice's end overflows");
+    };
+    let Some(attributes) = row.attributes else {
+        return if row.size == 0 { refuse("index.slice", "a later slice has no bytes") } else { Ok(()) };
+    };
+    let Some(kind) = kind else { return Ok(()) };
+    if attributes.mode.is_some_and(|mode| mode > 0o7777) {
+        return refuse("index.mode", "the mode has more than 12 bits");
+    }
+    if kind.has_target() != attributes.link_target.is_some() {
+        return refuse("index.link", "a link has no target, or something else has one");
+    }
+    if attributes
+        .link_target
+        .is_some_and(|target| target.is_empty() || target.len() > path::MAX_PATH || target.contains(&0))
+    {
+        return refuse("index.link", "a link's target is empty, too long or contains a NUL byte");
+    }
+    if !kind.has_bytes() {
+        let bare = row.size == 0 && attributes.file_size.is_none() && attributes.file_hash.is_none();
+        return if bare { Ok(()) } else { refuse("index.kind", "an entry of a kind without bytes has some") };
+    }
+    match attributes.file_size {
+        Some(size) if end <= size && size <= i64::MAX as u64 => {
+            let whole = row.offset == 0 && row.size == size;
+            if whole == attributes.file_hash.is_none() {
+                Ok(())
+            } else {
+                refuse("index.hash", "the file's hash is missing, or there are two")
+            }
+        }
+        _ => refuse("index.size", "the file's size is missing or contradicts its slices"),
+    }
+}
+
+/// What a row must be after the one before it.
+fn check_order(previous: &Row<'_>, row: &Row<'_>, same_name: bool) -> Result<()> {
+    if row.chunk_seq == 0 {
+        let ordered = previous.chunk_seq != 0 || previous.path < row.path;
+        return if ordered { Ok(()) } else { Err(Error::corrupt("index.order", "the paths are not in order")) };
+    }
+    let follows = same_name
+        && row.kind == previous.kind
+        && previous.chunk_seq.checked_add(1) == Some(row.chunk_seq)
+        && previous.offset.checked_add(previous.size).is_some_and(|end| end <= row.offset);
+    if follows { Ok(()) } else { Err(Error::corrupt("index.slice", "the slices of a file are not in order")) }
+}
+
+fn value(array: &UInt32Array, i: usize) -> Option<u32> {
+    array.is_valid(i).then(|| array.value(i))
+}
+
+fn digest(array: &FixedSizeBinaryArray, i: usize) -> Digest {
+    array.value(i).try_into().unwrap_or_default()
+}
+
+/// A column with its type; the guard has checked that it is there.
+pub fn typed<T: Array + Clone + 'static>(batch: &RecordBatch, name: &str) -> Result<T> {
+    batch
+        .column_by_name(name)
+        .and_then(|column| column.as_any().downcast_ref::<T>())
+        .cloned()
+        .ok_or_else(|| Error::corrupt("index.column", format!("the column {name} is missing or has the wrong type")))
+}

@@ -1,0 +1,28 @@
+//! The bytes on disk and nothing else. `docs/FORMAT.md` is the specification; the constants stand here.
+//!
+//! ```text
+//! container   head, trailer, footer: where everything is, and the hash over it
+//! manifest    one Arrow IPC stream: a row a segment or section
+//! index       segments: one Arrow IPC stream each, one row a slice
+//! blobs       the blob table: a record a blob
+//! ipc_guard   the walk over an Arrow stream before arrow sees it
+//! schema      the columns, once, for writing, reading and guarding
+//! path        rules for names; the escape for names that are not UTF-8
+//! names       many paths in little memory
+//! codec       zstd, one context a thread
+//! hash        BLAKE3 of slices and files
+//! digest      the tree digest
+//! ```
+
+pub mod blobs;
+pub mod codec;
+pub mod container;
+pub mod digest;
+pub mod hash;
+pub mod index;
+pub mod ipc_guard;
+pub mod manifest;
+pub mod names;
+pub mod path;
+pub mod row;
+pub mod schema;

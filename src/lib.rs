@@ -1,0 +1,30 @@
+//! libznippy packs a directory into one archive on all cores and reads it back at any point.
+//!
+//! The map, in the order in which data flows; dependencies point from later to earlier lines of
+//! `capi -> (pack, extract, archive) -> format -> (error, options, progress)`.
+//!
+//! ```text
+//! pack      a tree or entries -> an archive: scan, plan, read, dedup, compress, write, finish
+//! archive   an archive -> anything: open, look up, read, list, verify
+//! extract   an archive -> a tree
+//! format    the bytes on disk and nothing else
+//! capi      the C interface: checks pointers, converts, calls, converts back
+//! ```
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+pub mod archive;
+pub mod error;
+pub mod extract;
+#[forbid(unsafe_code)]
+pub mod format;
+#[forbid(unsafe_code)]
+pub mod options;
+pub mod pack;
+#[forbid(unsafe_code)]
+pub mod progress;
+#[forbid(unsafe_code)]
+pub mod stats;
+#[forbid(unsafe_code)]
+pub mod sync;
+mod sys;

@@ -1,0 +1,57 @@
+//! What a job did, whole: the report that every job fills and every front end prints.
+
+/// Counts and sizes of one finished (or stopped) job. Sizes are bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Stats {
+    /// Entries of every kind.
+    pub entries: u64,
+    /// Regular files, hard links not counted.
+    pub files: u64,
+    /// Files none of whose bytes are compressed.
+    pub files_stored: u64,
+    /// Files some or all of whose bytes are compressed.
+    pub files_compressed: u64,
+    /// Directories.
+    pub directories: u64,
+    /// Symbolic links.
+    pub symlinks: u64,
+    /// Hard links beyond the first name of a file.
+    pub hardlinks: u64,
+    /// FIFOs, devices and sockets that are recorded.
+    pub specials: u64,
+    /// Slices: runs of file bytes, the rows of the index.
+    pub slices: u64,
+    /// Blocks: what is compressed as one unit.
+    pub blocks: u64,
+    /// Files whose bytes another file of the archive has already.
+    pub duplicate_files: u64,
+    /// Bytes that duplicates did not cost.
+    pub duplicate_bytes: u64,
+    /// Entries left out by option (unreadable, changed, special).
+    pub skipped: u64,
+    /// Entries that failed.
+    pub failed: u64,
+    /// Original bytes of all files, holes and duplicates included.
+    pub bytes_in: u64,
+    /// Bytes of the archive (packing) or bytes written (extraction).
+    pub bytes_out: u64,
+    /// Original bytes of blocks that are stored as they are.
+    pub bytes_stored: u64,
+    /// Original bytes of blocks that are compressed.
+    pub bytes_compressed_in: u64,
+    /// What the compressed blocks take in the archive.
+    pub bytes_compressed_out: u64,
+    /// Bytes of holes, which take no room.
+    pub bytes_holes: u64,
+    /// Bytes of index, sections, manifest and frame.
+    pub bytes_index: u64,
+    /// Wall time in seconds.
+    pub seconds: f64,
+}
+
+impl Stats {
+    /// Original bytes by archive bytes: 3.0 means a third of the size. 0 where nothing was written.
+    pub fn ratio(&self) -> f64 {
+        if self.bytes_out == 0 { 0.0 } else { self.bytes_in as f64 / self.bytes_out as f64 }
+    }
+}
