@@ -291,6 +291,26 @@ impl Options {
         }
     }
 
+    /// As many of `wanted` threads as the memory limit has room for, where each takes `each` bytes and all share
+    /// `shared` bytes.
+    ///
+    /// # Errors
+    /// `E_LIMIT` where there is no room for one.
+    pub fn threads_within(&self, wanted: usize, shared: usize, each: usize) -> Result<usize> {
+        let limit = self.memory_limit(wanted);
+        let room = limit.saturating_sub(shared) / each.max(1);
+        if room == 0 {
+            let needed = shared.saturating_add(each);
+            return Err(Error::new(
+                Status::Limit,
+                format!(
+                    "the memory limit of {limit} bytes is too low for these block sizes: set memory-limit to {needed} or more"
+                ),
+            ));
+        }
+        Ok(wanted.min(room))
+    }
+
     /// What to do where a name exists.
     pub fn overwrite(&self) -> Overwrite {
         if self.get(Key::Overwrite) == 1 { Overwrite::Replace } else { Overwrite::Refuse }

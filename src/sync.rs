@@ -5,7 +5,8 @@
 
 pub use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Status};
+use crate::progress::Reporter;
 use crate::sys;
 
 /// Stack of a worker. The deepest user is zstd, which keeps its state on the heap.
@@ -46,4 +47,78 @@ where
         (0, Some(error)) => Err(Error::io("can't start a thread", &error)),
         _ => Ok(started),
     }
+}
+
+/// Runs `work` on every task with up to `threads` workers, each with a state of its own, while the calling thread
+/// reports progress. The first error stops all; every worker is joined before this returns.
+pub fn for_each<T: Send, S>(
+    threads: usize,
+    name: &str,
+    reporter: &mut Reporter,
+    tasks: impl IntoIterator<Item = T>,
+    make_state: impl Fn() -> Result<S> + Sync,
+    work: impl Fn(&mut S, T) -> Result<()> + Sync,
+) -> Result<()> {
+    let (task_sender, task_receiver) = unbounded();
+    let mut left = 0usize;
+    for task in tasks {
+        left += 1;
+        // The receiver is alive, so nothing can fail here.
+        let _ = task_sender.send(task);
+    }
+    drop(task_sender);
+    let (done_sender, done_receiver) = unbounded::<Result<()>>();
+    std::thread::scope(|scope| {
+        let tasks_here = &task_receiver;
+        let (make_state, work) = (&make_state, &work);
+        spawn_workers(scope, threads.min(left), name, || {
+            let (tasks, done) = (task_receiver.clone(), done_sender.clone());
+            move || {
+                let failure = catch(|| {
+                    let mut state = make_state()?;
+                    while let Ok(task) = tasks.recv() {
+                        work(&mut state, task)?;
+                        if done.send(Ok(())).is_err() {
+                            break;
+                        }
+                    }
+                    Ok(())
+                });
+                if failure.is_err() {
+                    let _ = done.send(failure);
+                }
+            }
+        })?;
+        drop(done_sender);
+        let result = (|| {
+            while left > 0 {
+                match done_receiver.recv_timeout(reporter.patience()) {
+                    Ok(result) => {
+                        result?;
+                        left -= 1;
+                    }
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected) => return Ok(()),
+                }
+                reporter.tick(None)?;
+            }
+            Ok(())
+        })();
+        // Workers that are still busy find no further task and nobody listening.
+        while result.is_err() && tasks_here.try_recv().is_ok() {}
+        drop(done_receiver);
+        result
+    })
+}
+
+/// Runs `job` and turns a panic into `E_PANIC`, so that a defect in a worker ends in an error of the call.
+pub fn catch<T>(job: impl FnOnce() -> Result<T>) -> Result<T> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(job)).unwrap_or_else(|payload| {
+        let text = payload
+            .downcast_ref::<&str>()
+            .map(|text| (*text).to_owned())
+            .or_else(|| payload.downcast_ref::<String>().cloned())
+            .unwrap_or_default();
+        Err(Error::new(Status::Panic, format!("an internal defect was caught: {text}")))
+    })
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, BinaryArray, FixedSizeBinaryArray, Int8Array, StringArray, UInt64Array};
+use arrow::array::{ArrayRef, BinaryArray, FixedSizeBinaryArray, Int8Array, StringArray, UInt64Array};
 
 use crate::error::{Error, Result, Status};
 use crate::format::container::{HEAD_LEN, MAX_BLOCK, MAX_SEGMENT_ROWS, SEGMENT_ALIGN};
@@ -31,9 +31,10 @@ pub struct Part {
     pub rows: u64,
     /// Bytes when decoded; 0 where they are stored as they are, else they are one zstd frame.
     pub raw_len: u64,
-    /// Lower bound of its entries' paths, greater than all paths before.
+    /// Lower bound of the paths of entries that start in it, greater than all paths before. Where none starts,
+    /// this and `last_path` repeat the `last_path` of the segment before.
     pub first_path: Vec<u8>,
-    /// Upper bound of its entries' paths, less than all paths after.
+    /// Upper bound of the paths of entries that start in it, less than all paths after.
     pub last_path: Vec<u8>,
     /// Entries before it.
     pub first_entry: u64,
@@ -182,6 +183,8 @@ impl Manifest {
                     return Err(refuse("index segments are not in order"));
                 }
                 last_path = Some(&part.last_path);
+            } else if last_path != Some(&part.last_path) || part.first_path != part.last_path {
+                return Err(refuse("a segment in which no entry starts does not repeat the bound before it"));
             }
         }
         Ok(())

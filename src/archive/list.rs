@@ -1,0 +1,140 @@
+//! Entries, owned: a listing pins the segments that its entries are in, so that their paths live as long as it.
+
+use std::sync::Arc;
+
+use crate::archive::Archive;
+use crate::archive::lookup::file_hash;
+use crate::error::{Error, Result, Status};
+use crate::format::hash::Digest;
+use crate::format::index::Segment;
+use crate::format::row::{Attributes, EntryKind, Row};
+
+/// A run of entries.
+pub struct Listing {
+    /// Segments in order, each with the number of its first entry; the last ones may hold no entry of the listing
+    /// and only go on with the rows of one.
+    segments: Vec<(u64, Arc<Segment>)>,
+    first: u64,
+    count: usize,
+}
+
+/// An entry.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry<'a> {
+    /// Its number in the archive.
+    pub index: u64,
+    /// Its exact path.
+    pub path: &'a [u8],
+    /// Number of its kind; see [`EntryKind::from_number`].
+    pub kind: u8,
+    /// Mode, times, ids, link target and the like.
+    pub attributes: Attributes<'a>,
+    /// Logical size in bytes, holes included.
+    pub size: u64,
+    /// Its share of the stored bytes of its blobs, rounded down.
+    pub stored_size: u64,
+    /// Slices with bytes.
+    pub slices: u32,
+    /// BLAKE3 of its whole bytes, for kinds that have some.
+    pub hash: Option<Digest>,
+}
+
+impl Archive {
+    /// Up to `count` entries from number `first` on; fewer at the end of the archive.
+    pub fn list(&self, first: u64, count: usize) -> Result<Listing> {
+        let total = self.entry_count();
+        if first > total {
+            let why = format!("there is no entry {first}: the archive has {total}");
+            return Err(Error::new(Status::InvalidArgument, why));
+        }
+        let count = usize::try_from(total - first).unwrap_or(usize::MAX).min(count);
+        let mut listing = Listing { segments: Vec::new(), first, count };
+        if count == 0 {
+            return Ok(listing);
+        }
+        let parts = &self.manifest().segments;
+        let mut number = parts.partition_point(|part| part.first_entry + part.entries <= first);
+        let end = first + count as u64;
+        // Segments until the last entry is in, and until its rows end: the next segment begins with an entry.
+        while let Some(part) = parts.get(number) {
+            let segment = self.segment(number)?;
+            if part.first_entry >= end && segment.leading_rows() == 0 {
+                break;
+            }
+            let done = part.first_entry >= end && segment.leading_rows() < segment.rows();
+            listing.segments.push((part.first_entry, segment));
+            if done || (part.first_entry + part.entries > end) {
+                break;
+            }
+            number += 1;
+        }
+        Ok(listing)
+    }
+}
+
+impl Listing {
+    /// Entries.
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// An entry by its position in the listing.
+    pub fn get(&self, position: usize) -> Option<Entry<'_>> {
+        if position >= self.count {
+            return None;
+        }
+        let index = self.first + position as u64;
+        let at = self.segments.partition_point(|(first, segment)| first + segment.entries() as u64 <= index);
+        let (first, segment) = self.segments.get(at)?;
+        let range = segment.entry_rows((index - first) as usize);
+        let row = segment.row(range.start);
+        let attributes = row.attributes.unwrap_or_default();
+        let mut shares = Shares::default();
+        range.clone().for_each(|i| shares.add(&segment.row(i)));
+        if range.end == segment.rows() {
+            self.add_continuation(at + 1, &mut shares);
+        }
+        let has_bytes = EntryKind::from_number(row.kind).is_some_and(EntryKind::has_bytes);
+        Some(Entry {
+            index,
+            path: row.path,
+            kind: row.kind,
+            attributes,
+            size: attributes.file_size.unwrap_or(0),
+            stored_size: shares.stored,
+            slices: shares.slices,
+            hash: has_bytes.then(|| file_hash(&row, &attributes)),
+        })
+    }
+
+    fn add_continuation(&self, from: usize, shares: &mut Shares) {
+        for (_, segment) in self.segments.iter().skip(from) {
+            let leading = segment.leading_rows();
+            (0..leading).for_each(|i| shares.add(&segment.row(i)));
+            if leading < segment.rows() {
+                return;
+            }
+        }
+    }
+}
+
+#[derive(Default)]
+struct Shares {
+    stored: u64,
+    slices: u32,
+}
+
+impl Shares {
+    fn add(&mut self, row: &Row<'_>) {
+        if let Some(at) = row.location {
+            let share = u128::from(at.blob_size) * u128::from(row.size) / u128::from(at.block_size.max(1));
+            self.stored = self.stored.saturating_add(share as u64);
+            self.slices = self.slices.saturating_add(1);
+        }
+    }
+}

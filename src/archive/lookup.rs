@@ -1,0 +1,143 @@
+//! From a path to an entry and from an entry to its rows: a binary search in the manifest, one in a segment.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::archive::Archive;
+use crate::error::{Error, Result, Status};
+use crate::format::digest::TreeDigest;
+use crate::format::hash::Digest;
+use crate::format::index::Segment;
+use crate::format::path;
+use crate::format::row::{Attributes, Row};
+
+/// Where an entry's first row is.
+pub(super) struct Place {
+    /// The segment that it starts in.
+    pub(super) segment: Arc<Segment>,
+    /// That segment's number.
+    pub(super) number: usize,
+    /// The entry's number within the segment.
+    pub(super) local: usize,
+}
+
+impl Place {
+    /// The entry's first row.
+    pub(super) fn first_row(&self) -> Row<'_> {
+        self.segment.row(self.segment.first_row(self.local))
+    }
+}
+
+impl Archive {
+    /// The number of the entry with exactly this path.
+    pub fn find(&self, path: &[u8]) -> Result<Option<u64>> {
+        if path.is_empty() {
+            return Ok(None);
+        }
+        let index = self.lower_bound(path)?;
+        if index == self.entry_count() {
+            return Ok(None);
+        }
+        let place = self.place(index)?;
+        Ok((place.first_row().path == path).then_some(index))
+    }
+
+    /// The numbers of the entry `prefix`, if there is one, and of everything below it: paths that are `prefix` or
+    /// start with `prefix/`. The empty prefix is everything. A trailing slash leaves the entry itself out.
+    ///
+    /// Paths such as `prefix-x` sort between `prefix` and `prefix/`; where there are some, the entry itself is
+    /// left out, so that the range is contiguous.
+    pub fn find_prefix(&self, prefix: &[u8]) -> Result<Range<u64>> {
+        if prefix.is_empty() {
+            return Ok(0..self.entry_count());
+        }
+        let directory = prefix.strip_suffix(b"/").unwrap_or(prefix);
+        path::check(directory).map_err(|error| Error::new(Status::InvalidArgument, error.to_string()))?;
+        let mut below = directory.to_vec();
+        below.push(b'/');
+        let start = self.lower_bound(&below)?;
+        below.pop();
+        // The byte after the slash: the least path that is not below the prefix.
+        below.push(b'/' + 1);
+        let end = self.lower_bound(&below)?;
+        let itself = if prefix.ends_with(b"/") { None } else { self.find(directory)? };
+        Ok(match itself {
+            Some(index) if index + 1 == start || start == end => index..end.max(index + 1),
+            _ => start..end,
+        })
+    }
+
+    /// The tree digest: one walk over the index, nothing is decoded but segments.
+    pub fn tree_digest(&self) -> Result<Digest> {
+        let mut digest = TreeDigest::new();
+        for number in 0..self.manifest().segments.len() {
+            let segment = self.load_segment(number)?;
+            for local in 0..segment.entries() {
+                let row = segment.row(segment.first_row(local));
+                let attributes = row.attributes.unwrap_or_default();
+                let file_hash = attributes.file_hash.unwrap_or(row.checksum);
+                digest.add(row.path, row.kind, attributes.mode, attributes.link_target, &file_hash);
+            }
+        }
+        Ok(digest.finish())
+    }
+
+    /// The number of the first entry whose path is not less than `path`.
+    fn lower_bound(&self, path: &[u8]) -> Result<u64> {
+        let segments = &self.manifest().segments;
+        let number = segments.partition_point(|part| part.last_path.as_slice() < path);
+        let Some(number) = (number..segments.len()).find(|number| segments[*number].entries > 0) else {
+            return Ok(self.entry_count());
+        };
+        let part = &segments[number];
+        if path <= part.first_path.as_slice() {
+            return Ok(part.first_entry);
+        }
+        let local = self.segment(number)?.lower_bound(path);
+        Ok(part.first_entry + local as u64)
+    }
+
+    /// Where an entry's rows start.
+    pub(super) fn place(&self, index: u64) -> Result<Place> {
+        let segments = &self.manifest().segments;
+        let number = segments.partition_point(|part| part.first_entry + part.entries <= index);
+        let Some(part) = segments.get(number) else {
+            return Err(Error::new(
+                Status::InvalidArgument,
+                format!("there is no entry {index}: the archive has {}", self.entry_count()),
+            ));
+        };
+        let segment = self.segment(number)?;
+        Ok(Place { segment, number, local: (index - part.first_entry) as usize })
+    }
+
+    /// Calls `visit` with an entry's rows in order, those in later segments included, until it returns `false`.
+    pub(super) fn visit_rows(&self, place: &Place, mut visit: impl FnMut(&Row<'_>) -> Result<bool>) -> Result<()> {
+        let range = place.segment.entry_rows(place.local);
+        let goes_on = range.end == place.segment.rows();
+        for i in range {
+            if !visit(&place.segment.row(i))? {
+                return Ok(());
+            }
+        }
+        let mut number = place.number;
+        let mut goes_on = goes_on;
+        while goes_on && number + 1 < self.manifest().segments.len() {
+            number += 1;
+            let segment = self.segment(number)?;
+            let leading = segment.leading_rows();
+            goes_on = leading == segment.rows();
+            for i in 0..leading {
+                if !visit(&segment.row(i))? {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The hash of an entry's whole bytes, from its first row.
+pub(super) fn file_hash(row: &Row<'_>, attributes: &Attributes<'_>) -> Digest {
+    attributes.file_hash.unwrap_or(row.checksum)
+}

@@ -1,0 +1,213 @@
+//! Opening, and what an open archive gives to everything else: segments and blocks.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::archive::cache::{Cache, Key, Value};
+use crate::archive::source::{FileSource, Source};
+use crate::error::{Error, Result, Status, zeroed};
+use crate::format::codec::Decompressor;
+use crate::format::container::{FOOTER_LEN, FORMAT_VERSION, HEAD_LEN, TAIL_READ, TRAILER_LEN, Trailer};
+use crate::format::hash::{Digest, hash};
+use crate::format::index::{Expected, Segment};
+use crate::format::manifest::{Manifest, Part};
+use crate::format::row::{CODEC_STORED, CODEC_ZSTD, Location};
+use crate::options::{Key as OptionKey, Options};
+
+/// An open archive.
+pub struct Archive {
+    source: Box<dyn Source>,
+    /// The archive's last bytes: what opening has read anyway serves small archives whole.
+    tail: Vec<u8>,
+    trailer: Trailer,
+    manifest: Manifest,
+    pub(super) cache: Cache,
+}
+
+/// Facts about an open archive. Sizes in bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Info {
+    /// Version of the format.
+    pub format_version: u32,
+    /// Bytes of the archive.
+    pub archive_size: u64,
+    /// Entries.
+    pub entries: u64,
+    /// Index segments.
+    pub segments: u64,
+    /// Blobs.
+    pub blobs: u64,
+    /// Bytes of all blobs.
+    pub payload_size: u64,
+    /// Bytes of everything else.
+    pub index_size: u64,
+    /// The archive digest.
+    pub digest: Digest,
+}
+
+impl Archive {
+    /// Opens by path.
+    pub fn open(path: &Path, options: &Options) -> Result<Archive> {
+        let source = FileSource::open(path)?;
+        Archive::open_source(Box::new(source), options).map_err(|error| error.with_path(path))
+    }
+
+    /// Opens over any source: one read of the tail, and a second one where the manifest is longer than that.
+    pub fn open_source(source: Box<dyn Source>, options: &Options) -> Result<Archive> {
+        let size = source.size();
+        let mut tail = zeroed(size.min(TAIL_READ) as usize)?;
+        source.read_exact_at(size - tail.len() as u64, &mut tail)?;
+        let trailer = Trailer::decode(&tail, size)?;
+        let ends = (TRAILER_LEN + FOOTER_LEN) as usize;
+        let before = tail.len() - ends;
+        let manifest = match before.checked_sub(trailer.manifest_len as usize) {
+            Some(start) => tail[start..before].to_vec(),
+            None => {
+                let mut manifest = zeroed(trailer.manifest_len as usize)?;
+                source.read_exact_at(trailer.manifest_offset, &mut manifest)?;
+                manifest
+            }
+        };
+        trailer.check(&manifest)?;
+        let manifest = Manifest::decode(&manifest, trailer.manifest_offset)?;
+        let cache = Cache::new(usize::try_from(options.get(OptionKey::CacheSize)).unwrap_or(usize::MAX));
+        Ok(Archive { source, tail, trailer, manifest, cache })
+    }
+
+    /// The manifest.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// The trailer, whose hash is the archive digest.
+    pub fn trailer(&self) -> &Trailer {
+        &self.trailer
+    }
+
+    /// Bytes of the archive.
+    pub fn size(&self) -> u64 {
+        self.source.size()
+    }
+
+    /// Entries.
+    pub fn entry_count(&self) -> u64 {
+        self.manifest.entry_count()
+    }
+
+    /// Facts.
+    pub fn info(&self) -> Info {
+        let payload_size = self.manifest.payload_end() - HEAD_LEN;
+        Info {
+            format_version: FORMAT_VERSION,
+            archive_size: self.size(),
+            entries: self.entry_count(),
+            segments: self.manifest.segments.len() as u64,
+            blobs: self.manifest.blob_table().map_or(0, |part| part.rows),
+            payload_size,
+            index_size: self.size() - payload_size,
+            digest: self.trailer.digest,
+        }
+    }
+
+    /// Segment `number` of the manifest, decoded and checked; from the cache where it is there.
+    pub fn segment(&self, number: usize) -> Result<Arc<Segment>> {
+        let value = self.cache.get(Key::Segment(number), || {
+            let segment = self.load_segment(number)?;
+            Ok(Value::Segment(Arc::new(segment)))
+        })?;
+        match value {
+            Value::Segment(segment) => Ok(segment),
+            Value::Bytes(_) => Err(Error::new(Status::Panic, "the cache holds something else")),
+        }
+    }
+
+    /// The same without the cache: for walks over all segments, which would only flush it.
+    pub fn load_segment(&self, number: usize) -> Result<Segment> {
+        let part = self
+            .manifest
+            .segments
+            .get(number)
+            .ok_or_else(|| Error::new(Status::InvalidArgument, format!("there is no index segment {number}")))?;
+        let stream = self.read_part(part)?;
+        let expected = Expected {
+            rows: part.rows as usize,
+            entries: part.entries as usize,
+            first_path: &part.first_path,
+            last_path: &part.last_path,
+            payload_end: self.manifest.payload_end(),
+        };
+        Segment::decode(stream, &expected)
+    }
+
+    /// The bytes of a section or segment, checked against their hash and decoded.
+    pub fn read_part(&self, part: &Part) -> Result<Vec<u8>> {
+        let mut stored = zeroed(part.len as usize)?;
+        self.read_range(part.offset, &mut stored)?;
+        if hash(&stored) != part.hash {
+            let name = if part.is_segment() { "an index segment" } else { &part.module_name };
+            return Err(Error::refused(Status::Checksum, "index.hash", format!("{name} is damaged")));
+        }
+        if part.raw_len == 0 {
+            return Ok(stored);
+        }
+        let mut stream = zeroed(part.raw_len as usize)?;
+        Decompressor::new()?.decompress(&stored, &mut stream)?;
+        Ok(stream)
+    }
+
+    /// Reads and decodes a whole block into `block`; `scratch` holds the stored bytes in between. Its slices are
+    /// not checked here: whoever uses one checks its BLAKE3.
+    pub fn read_block(
+        &self,
+        at: &Location,
+        decompressor: &mut Decompressor,
+        scratch: &mut Vec<u8>,
+        block: &mut Vec<u8>,
+    ) -> Result<()> {
+        fit(block, at.block_size as usize)?;
+        match at.codec {
+            CODEC_STORED => self.read_range(at.blob_offset, block),
+            CODEC_ZSTD => {
+                fit(scratch, at.blob_size as usize)?;
+                self.read_range(at.blob_offset, scratch)?;
+                decompressor.decompress(scratch, block)
+            }
+            codec => Err(unsupported_codec(codec)),
+        }
+    }
+
+    /// Fills the buffer from an offset of the archive.
+    pub fn read_range(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        let tail_start = self.size() - self.tail.len() as u64;
+        if let Some(start) = offset.checked_sub(tail_start) {
+            let range = usize::try_from(start).ok().and_then(|start| self.tail.get(start..start + buffer.len()));
+            if let Some(bytes) = range {
+                buffer.copy_from_slice(bytes);
+                return Ok(());
+            }
+        }
+        self.source.read_exact_at(offset, buffer)
+    }
+}
+
+pub(super) fn unsupported_codec(codec: u8) -> Error {
+    Error::refused(
+        Status::Unsupported,
+        "index.codec.unknown",
+        format!("the entry's codec ({codec}) is not known to this version"),
+    )
+}
+
+/// Makes a reused buffer `len` bytes long without clearing what it holds.
+fn fit(buffer: &mut Vec<u8>, len: usize) -> Result<()> {
+    if len > buffer.len() {
+        let missing = len - buffer.len();
+        if buffer.capacity() < len {
+            crate::error::reserve(buffer, missing)?;
+        }
+        buffer.resize(len, 0);
+    } else {
+        buffer.truncate(len);
+    }
+    Ok(())
+}

@@ -1,0 +1,204 @@
+//! Bytes of an entry at an offset. Only the slices that a request touches are read, and each is checked whole.
+
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::archive::cache::{Block, Key, Value};
+use crate::archive::lookup::{Place, file_hash};
+use crate::archive::{Archive, open};
+use crate::error::{Error, Result, Status, zeroed};
+use crate::format::codec::Decompressor;
+use crate::format::hash::{Digest, hash};
+use crate::format::row::{CODEC_STORED, CODEC_ZSTD, EntryKind, Location, Row};
+
+impl Archive {
+    /// Reads from `offset` of an entry; returns the bytes read, fewer than asked for only at the entry's end.
+    ///
+    /// # Errors
+    /// `E_CHECKSUM` or `E_CORRUPT` naming the entry where its bytes are damaged, `E_INVALID_ARGUMENT` for
+    /// entries without bytes, `E_UNSUPPORTED` for kinds and codecs of later versions.
+    pub fn read_at(&self, index: u64, offset: u64, buffer: &mut [u8]) -> Result<usize> {
+        let place = self.place(index)?;
+        let named = |error: Error| error.with_entry(place.first_row().path);
+        let size = readable_size(&place).map_err(named)?;
+        let len = usize::try_from(size.saturating_sub(offset)).unwrap_or(usize::MAX).min(buffer.len());
+        if len > 0 {
+            self.fill(&place, offset, &mut buffer[..len]).map_err(named)?;
+        }
+        Ok(len)
+    }
+
+    /// A whole entry. Entries of more than `limit` bytes are refused with `E_LIMIT`.
+    pub fn read(&self, index: u64, limit: u64) -> Result<Vec<u8>> {
+        let place = self.place(index)?;
+        let named = |error: Error| error.with_entry(place.first_row().path);
+        let size = readable_size(&place).map_err(named)?;
+        if size > limit {
+            let why = format!("the entry has {size} bytes, the limit is {limit}; read it in pieces or raise the limit");
+            return Err(named(Error::new(Status::Limit, why)));
+        }
+        let mut bytes = zeroed(usize::try_from(size).map_err(|_| named(Error::new(Status::Limit, "too big")))?)?;
+        if !bytes.is_empty() {
+            self.fill(&place, 0, &mut bytes).map_err(named)?;
+        }
+        Ok(bytes)
+    }
+
+    /// Checks every slice of one entry, and the hash of the whole.
+    pub fn verify_entry(&self, index: u64) -> Result<()> {
+        let place = self.place(index)?;
+        let row = place.first_row();
+        let attributes = row.attributes.unwrap_or_default();
+        if !EntryKind::from_number(row.kind).is_some_and(EntryKind::has_bytes) {
+            return Ok(());
+        }
+        let named = |error: Error| error.with_entry(row.path);
+        let size = attributes.file_size.unwrap_or(0);
+        let mut hasher = blake3::Hasher::new();
+        let mut buffer = zeroed(size.min(4 << 20) as usize)?;
+        let mut offset = 0;
+        while offset < size {
+            let len = (size - offset).min(buffer.len() as u64) as usize;
+            self.fill(&place, offset, &mut buffer[..len]).map_err(named)?;
+            hasher.update(&buffer[..len]);
+            offset += len as u64;
+        }
+        check_file_hash(hasher.finalize().as_bytes(), &file_hash(&row, &attributes)).map_err(named)
+    }
+
+    /// Fills the buffer, which lies inside the entry: bytes of slices, zeros where there are none.
+    fn fill(&self, place: &Place, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        let end = offset + buffer.len() as u64;
+        let mut filled = offset;
+        self.visit_rows(place, |row| {
+            let row_end = row.offset + row.size;
+            if row_end <= filled || row.size == 0 {
+                return Ok(row.offset < end);
+            }
+            if row.offset >= end {
+                return Ok(false);
+            }
+            let start = row.offset.max(filled);
+            buffer[(filled - offset) as usize..(start - offset) as usize].fill(0);
+            let stop = row_end.min(end);
+            let part = &mut buffer[(start - offset) as usize..(stop - offset) as usize];
+            self.copy_slice(row, start - row.offset, part)?;
+            filled = stop;
+            Ok(filled < end)
+        })?;
+        buffer[(filled - offset) as usize..].fill(0);
+        Ok(())
+    }
+
+    /// Copies a part of a slice after checking the whole of it.
+    fn copy_slice(&self, row: &Row<'_>, skip: u64, part: &mut [u8]) -> Result<()> {
+        let Some(at) = row.location else {
+            return Err(Error::corrupt("index.block", "the slice has no place"));
+        };
+        match at.codec {
+            CODEC_STORED => {
+                let start = at.blob_offset + at.block_offset;
+                if part.len() as u64 == row.size {
+                    self.read_range(start, part)?;
+                    return check_slice(part, &row.checksum);
+                }
+                let slice = self.cached(Key::Slice(start), || {
+                    let mut slice = zeroed(row.size as usize)?;
+                    self.read_range(start, &mut slice)?;
+                    Ok(slice)
+                })?;
+                copy_checked(&slice, 0, row, skip, part)
+            }
+            CODEC_ZSTD => {
+                let block = self.cached(Key::Block(at.blob_offset), || self.decode_block(&at))?;
+                copy_checked(&block, at.block_offset, row, skip, part)
+            }
+            codec => Err(open::unsupported_codec(codec)),
+        }
+    }
+
+    fn cached(&self, key: Key, load: impl FnOnce() -> Result<Vec<u8>>) -> Result<Arc<Block>> {
+        let value = self
+            .cache
+            .get(key, || Ok(Value::Bytes(Arc::new(Block { bytes: load()?, checked: Mutex::new(HashSet::new()) }))))?;
+        match value {
+            Value::Bytes(block) => Ok(block),
+            Value::Segment(_) => Err(Error::new(Status::Panic, "the cache holds something else")),
+        }
+    }
+
+    fn decode_block(&self, at: &Location) -> Result<Vec<u8>> {
+        thread_local! {
+            // One context and one buffer a reading thread; both are freed with the thread.
+            static TOOLS: RefCell<Option<(Decompressor, Vec<u8>)>> = const { RefCell::new(None) };
+        }
+        let mut tools = TOOLS.with(|tools| tools.borrow_mut().take());
+        let (decompressor, scratch) = match &mut tools {
+            Some(tools) => (&mut tools.0, &mut tools.1),
+            None => {
+                let made = tools.insert((Decompressor::new()?, Vec::new()));
+                (&mut made.0, &mut made.1)
+            }
+        };
+        let mut block = Vec::new();
+        self.read_block(at, decompressor, scratch, &mut block)?;
+        if scratch.capacity() > 8 << 20 {
+            *scratch = Vec::new();
+        }
+        TOOLS.with(|held| *held.borrow_mut() = tools);
+        Ok(block)
+    }
+}
+
+fn copy_checked(block: &Block, start: u64, row: &Row<'_>, skip: u64, part: &mut [u8]) -> Result<()> {
+    let range = usize::try_from(start).ok().zip(usize::try_from(start + row.size).ok());
+    let slice = range.and_then(|(from, to)| block.bytes.get(from..to));
+    let slice = slice.ok_or_else(|| Error::corrupt("index.block", "two slices disagree about their block"))?;
+    let mut prefix = [0; 8];
+    prefix.copy_from_slice(&row.checksum[..8]);
+    let key = (start, row.size, prefix);
+    let known = block.checked.lock().unwrap_or_else(PoisonError::into_inner).contains(&key);
+    if !known {
+        check_slice(slice, &row.checksum)?;
+        block.checked.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
+    }
+    part.copy_from_slice(&slice[skip as usize..skip as usize + part.len()]);
+    Ok(())
+}
+
+pub(super) fn check_slice(bytes: &[u8], checksum: &Digest) -> Result<()> {
+    if hash(bytes) == *checksum {
+        Ok(())
+    } else {
+        Err(Error::refused(Status::Checksum, "slice.hash", "the entry's bytes are damaged"))
+    }
+}
+
+pub(super) fn check_file_hash(found: &Digest, recorded: &Digest) -> Result<()> {
+    if found == recorded {
+        Ok(())
+    } else {
+        Err(Error::refused(Status::Checksum, "file.hash", "the entry's bytes do not match the hash of the whole file"))
+    }
+}
+
+fn readable_size(place: &Place) -> Result<u64> {
+    let row = place.first_row();
+    let kind = EntryKind::from_number(row.kind).ok_or_else(|| {
+        Error::refused(
+            Status::Unsupported,
+            "index.kind.unknown",
+            format!("the entry's kind ({}) is not known to this version", row.kind),
+        )
+    })?;
+    if !kind.has_bytes() {
+        let what = match kind {
+            EntryKind::Directory => "a directory",
+            EntryKind::Symlink => "a symbolic link",
+            _ => "a special file",
+        };
+        return Err(Error::new(Status::InvalidArgument, format!("the entry is {what} and has no bytes to read")));
+    }
+    Ok(row.attributes.and_then(|attributes| attributes.file_size).unwrap_or(0))
+}
