@@ -13,13 +13,18 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+#[forbid(unsafe_code)]
 pub mod archive;
+#[forbid(unsafe_code)]
+mod beneath;
 pub mod error;
+#[forbid(unsafe_code)]
 pub mod extract;
 #[forbid(unsafe_code)]
 pub mod format;
 #[forbid(unsafe_code)]
 pub mod options;
+#[forbid(unsafe_code)]
 pub mod pack;
 #[forbid(unsafe_code)]
 pub mod progress;
