@@ -196,7 +196,13 @@ impl Default for Options {
 impl Options {
     /// Defaults everywhere.
     pub fn new() -> Options {
-        Options { values: [None; OPTION_TABLE.len()], repo: Vec::new(), progress: None, log: None, cancel: CancelToken::new() }
+        Options {
+            values: [None; OPTION_TABLE.len()],
+            repo: Vec::new(),
+            progress: None,
+            log: None,
+            cancel: CancelToken::new(),
+        }
     }
 
     /// Sets a number, a flag or a choice.

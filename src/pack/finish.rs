@@ -254,7 +254,8 @@ impl Entry<'_> {
         let extra = self.tree.extra(record);
         let ids = extra.and_then(|extra| extra.ids);
         Attributes {
-            mode: Some(u32::from(record.mode)),
+            // The mode of a symbolic link means nothing and differs between systems.
+            mode: (kind != EntryKind::Symlink).then_some(u32::from(record.mode)),
             mtime_ns: (record.mtime_ns != NO_MTIME).then_some(record.mtime_ns),
             uid: ids.map(|(uid, _)| uid),
             gid: ids.map(|(_, gid)| gid),
