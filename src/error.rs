@@ -9,7 +9,7 @@ use std::io;
 use std::path::Path;
 
 /// Result of everything in this crate that can fail.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 macro_rules! status_table {
     ($($(#[$doc:meta])* $name:ident = $number:literal, $c_name:literal, $sentence:literal;)*) => {

@@ -16,13 +16,18 @@
 #[cfg(test)]
 extern crate self as znippy;
 
+#[forbid(unsafe_code)]
 pub mod archive;
+#[forbid(unsafe_code)]
+mod beneath;
 pub mod error;
+#[forbid(unsafe_code)]
 pub mod extract;
 #[forbid(unsafe_code)]
 pub mod format;
 #[forbid(unsafe_code)]
 pub mod options;
+#[forbid(unsafe_code)]
 pub mod pack;
 #[forbid(unsafe_code)]
 pub mod progress;

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::error::{Error, Result, Status};
-use crate::progress::{CancelToken, ProgressFn};
+use crate::progress::{CancelToken, LogFn, LogLevel, ProgressFn};
 
 /// What an option's value looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -183,6 +183,7 @@ pub struct Options {
     values: [Option<i64>; OPTION_TABLE.len()],
     repo: Vec<u8>,
     progress: Option<ProgressFn>,
+    log: Option<LogFn>,
     cancel: CancelToken,
 }
 
@@ -195,7 +196,13 @@ impl Default for Options {
 impl Options {
     /// Defaults everywhere.
     pub fn new() -> Options {
-        Options { values: [None; OPTION_TABLE.len()], repo: Vec::new(), progress: None, cancel: CancelToken::new() }
+        Options {
+            values: [None; OPTION_TABLE.len()],
+            repo: Vec::new(),
+            progress: None,
+            log: None,
+            cancel: CancelToken::new(),
+        }
     }
 
     /// Sets a number, a flag or a choice.
@@ -248,6 +255,18 @@ impl Options {
     /// Installs the progress function.
     pub fn set_progress(&mut self, function: Option<ProgressFn>) {
         self.progress = function;
+    }
+
+    /// Installs the log function.
+    pub fn set_log(&mut self, function: Option<LogFn>) {
+        self.log = function;
+    }
+
+    /// Logs a message, on the thread that made the call.
+    pub fn log(&self, level: LogLevel, message: &str) {
+        if let Some(function) = &self.log {
+            function(level, message);
+        }
     }
 
     /// Attaches a cancel token.

@@ -50,6 +50,19 @@ pub struct Progress<'a> {
 /// The host's progress function; `false` stops the job with `E_CANCELLED`.
 pub type ProgressFn = Arc<dyn Fn(&Progress<'_>) -> bool + Send + Sync>;
 
+/// How much a message matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(i32)]
+pub enum LogLevel {
+    /// Something was lost or left out, and the job goes on.
+    Warning = 2,
+    /// What a user may want to know.
+    Info = 3,
+}
+
+/// The host's log function: called on the calling thread with a message that names the path.
+pub type LogFn = Arc<dyn Fn(LogLevel, &str) + Send + Sync>;
+
 /// Stops jobs from any thread, and from signal handlers: triggering is one atomic store.
 #[derive(Clone, Debug, Default)]
 pub struct CancelToken(Arc<AtomicBool>);
@@ -130,7 +143,7 @@ impl Reporter {
 
     /// How long a waiting caller may sleep before it should call [`Reporter::tick`] again.
     pub fn patience(&self) -> Duration {
-        self.interval.min(Duration::from_millis(50))
+        self.interval.clamp(Duration::from_millis(1), Duration::from_millis(20))
     }
 
     /// Begins a phase: counts start at 0, and the start is reported.

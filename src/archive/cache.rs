@@ -13,8 +13,8 @@ pub(super) enum Key {
     Segment(usize),
     /// A decoded block by its blob's offset.
     Block(u64),
-    /// A slice of a stored block by its own offset in the archive.
-    Slice(u64),
+    /// A slice of a stored block by its own offset and length in the archive.
+    Slice(u64, u64),
 }
 
 /// A cached thing.

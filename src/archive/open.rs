@@ -145,7 +145,7 @@ impl Archive {
         self.read_range(part.offset, &mut stored)?;
         if hash(&stored) != part.hash {
             let name = if part.is_segment() { "an index segment" } else { &part.module_name };
-            return Err(Error::refused(Status::Checksum, "index.hash", format!("{name} is damaged")));
+            return Err(Error::refused(Status::Checksum, "part.hash", format!("{name} is damaged")));
         }
         if part.raw_len == 0 {
             return Ok(stored);

@@ -103,7 +103,7 @@ impl Archive {
                     self.read_range(start, part)?;
                     return check_slice(part, &row.checksum);
                 }
-                let slice = self.cached(Key::Slice(start), || {
+                let slice = self.cached(Key::Slice(start, row.size), || {
                     let mut slice = zeroed(row.size as usize)?;
                     self.read_range(start, &mut slice)?;
                     Ok(slice)

@@ -5,6 +5,7 @@
 //! 8   records of 56 bytes: u64 offset | u64 stored size | u64 decoded size | BLAKE3 of the stored bytes (32)
 //! ```
 //!
+//! A decoded size of 0 marks a filler: bytes between blobs that hold no block (reserved for recovery records).
 //! Records are in order of offset; the first blob starts behind the head and each next one where the one
 //! before it ends, so that the records tile the payload.
 
@@ -24,7 +25,7 @@ pub struct Blob {
     pub offset: u64,
     /// Bytes as stored.
     pub stored: u64,
-    /// Bytes when decoded.
+    /// Bytes when decoded; 0 for fillers, which no slice may refer to.
     pub decoded: u64,
     /// BLAKE3 of the stored bytes.
     pub hash: Digest,
@@ -59,7 +60,7 @@ pub fn decode(bytes: &[u8], rows: u64, payload_end: u64) -> Result<Vec<Blob>> {
             decoded: read_u64(record, 16),
             hash: read_digest(record, 24),
         };
-        if blob.offset != end || blob.stored == 0 || blob.decoded == 0 || blob.decoded > MAX_BLOCK {
+        if blob.offset != end || blob.stored == 0 || blob.decoded > MAX_BLOCK {
             return Err(refuse("blobs overlap, leave gaps or have impossible sizes"));
         }
         end = end.checked_add(blob.stored).ok_or_else(|| refuse("a blob's end overflows"))?;

@@ -17,7 +17,7 @@ use arrow_schema::SchemaRef;
 
 use crate::error::{Error, Result, Status};
 use crate::format::container::{HEAD_LEN, MAX_BLOCK};
-use crate::format::hash::Digest;
+use crate::format::hash::{Digest, hash};
 use crate::format::row::{Attributes, CODEC_STORED, EntryKind, Location, Row};
 use crate::format::{ipc_guard, path, schema};
 
@@ -374,23 +374,41 @@ impl Segment {
     fn check(&self, expected: &Expected<'_>) -> Result<Vec<u32>> {
         let mut first_rows = Vec::with_capacity(expected.entries.min(self.rows()));
         let compressed: arrow::array::BooleanArray = typed(&self.batch, "compressed")?;
+        let mut entry: Option<Row<'_>> = None;
         let mut previous: Option<Row<'_>> = None;
         for i in 0..self.rows() {
             let row = self.row(i);
             let named = |error: Error| error.with_entry(row.path);
+            if self.block_offset.is_valid(i) != self.block_size.is_valid(i) {
+                return Err(named(Error::corrupt("index.block", "half of the slice's place in its block is missing")));
+            }
+            if row.location.is_none()
+                && (self.blob_offset.value(i) | self.blob_size.value(i) | u64::from(self.codec.value(i))) != 0
+            {
+                return Err(named(Error::corrupt("index.blob", "a row without bytes refers to a blob")));
+            }
+            check_row(&row, compressed.value(i), expected.payload_end).map_err(named)?;
             if row.chunk_seq == 0 {
                 self.check_name(i).map_err(named)?;
                 if row.path < expected.first_path || row.path > expected.last_path {
                     return Err(named(Error::corrupt("index.bounds", "the entry lies outside its segment's bounds")));
                 }
+                if entry.is_some_and(|entry| entry.path >= row.path) {
+                    return Err(named(Error::corrupt(
+                        "index.order",
+                        "the paths are not in order, or one is there twice",
+                    )));
+                }
+                entry = Some(row);
                 first_rows.push(i as u32);
-            } else if self.path_bytes.is_valid(i) || self.has_attributes(i) {
-                return Err(named(Error::corrupt("index.attributes", "a later slice carries attributes")));
-            }
-            check_row(&row, compressed.value(i), expected.payload_end).map_err(named)?;
-            if let Some(previous) = &previous {
-                check_order(previous, &row, self.relative_path.value(i - 1) == self.relative_path.value(i))
-                    .map_err(named)?;
+            } else {
+                if self.path_bytes.is_valid(i) || self.has_attributes(i) {
+                    return Err(named(Error::corrupt("index.attributes", "a later slice carries attributes")));
+                }
+                if let Some(previous) = &previous {
+                    let same_name = self.relative_path.value(i - 1) == self.relative_path.value(i);
+                    check_follows(previous, &row, entry.as_ref(), same_name).map_err(named)?;
+                }
             }
             previous = Some(row);
         }
@@ -417,7 +435,7 @@ impl Segment {
     fn has_attributes(&self, i: usize) -> bool {
         [&self.mode as &dyn Array, &self.mtime_ns, &self.uid, &self.gid, &self.link_target, &self.file_size]
             .into_iter()
-            .chain([&self.file_hash as &dyn Array, &self.xattr_id, &self.rdev])
+            .chain([&self.file_hash as &dyn Array, &self.xattr_id, &self.rdev, &self.pkg_type, &self.repo])
             .any(|column| column.is_valid(i))
     }
 }
@@ -425,69 +443,82 @@ impl Segment {
 /// What a row must be on its own.
 fn check_row(row: &Row<'_>, compressed: bool, payload_end: u64) -> Result<()> {
     let refuse = |rule, why: &str| Err(Error::corrupt(rule, why.to_owned()));
-    let kind = EntryKind::from_number(row.kind);
-    if let Some(at) = row.location {
-        let in_block = at.block_offset.checked_add(row.size).is_some_and(|end| end <= at.block_size);
-        if row.size == 0 || !in_block || at.block_size > MAX_BLOCK {
-            return refuse("index.block", "the slice lies outside its block, or the block is over 64 MiB");
+    match row.location {
+        Some(at) => {
+            let in_block = at.block_offset.checked_add(row.size).is_some_and(|end| end <= at.block_size);
+            if row.size == 0 || !in_block || at.block_size > MAX_BLOCK {
+                return refuse("index.block", "the slice lies outside its block, or the block is over 64 MiB");
+            }
+            let in_payload = at.blob_offset.checked_add(at.blob_size).is_some_and(|end| end <= payload_end);
+            if at.blob_offset < HEAD_LEN || at.blob_size == 0 || !in_payload {
+                return refuse("index.blob", "the slice's blob lies outside the payload");
+            }
+            if compressed != (at.codec != CODEC_STORED) || (at.codec == CODEC_STORED && at.blob_size != at.block_size) {
+                return refuse("index.codec", "the slice's codec contradicts its sizes");
+            }
         }
-        let in_payload = at.blob_offset.checked_add(at.blob_size).is_some_and(|end| end <= payload_end);
-        if at.blob_offset < HEAD_LEN || at.blob_size == 0 || !in_payload {
-            return refuse("index.blob", "the slice's blob lies outside the payload");
+        None if row.size != 0 || row.offset != 0 || row.chunk_seq != 0 || compressed => {
+            return refuse("index.block", "a row without a block has bytes, an offset or a codec");
         }
-        if compressed != (at.codec != CODEC_STORED) || (at.codec == CODEC_STORED && at.blob_size != at.block_size) {
-            return refuse("index.codec", "the slice's codec contradicts its sizes");
-        }
-    } else if row.size != 0 {
-        return refuse("index.block", "the slice has bytes and no block");
+        None => {}
     }
     let Some(end) = row.offset.checked_add(row.size) else {
         return refuse("index.offset", "the slice's end overflows");
     };
-    let Some(attributes) = row.attributes else {
-        return if row.size == 0 { refuse("index.slice", "a later slice has no bytes") } else { Ok(()) };
-    };
-    let Some(kind) = kind else { return Ok(()) };
+    match (row.attributes, EntryKind::from_number(row.kind)) {
+        (Some(attributes), Some(kind)) => check_entry(row, &attributes, kind, end),
+        // Kinds of later versions, which keep rules of their own, and later slices.
+        _ => Ok(()),
+    }
+}
+
+/// What an entry's first row must be.
+fn check_entry(row: &Row<'_>, attributes: &Attributes<'_>, kind: EntryKind, end: u64) -> Result<()> {
+    let refuse = |rule, why: &str| Err(Error::corrupt(rule, why.to_owned()));
     if attributes.mode.is_some_and(|mode| mode > 0o7777) {
         return refuse("index.mode", "the mode has more than 12 bits");
     }
     if kind.has_target() != attributes.link_target.is_some() {
         return refuse("index.link", "a link has no target, or something else has one");
     }
-    if attributes
-        .link_target
-        .is_some_and(|target| target.is_empty() || target.len() > path::MAX_PATH || target.contains(&0))
-    {
+    if attributes.link_target.is_some_and(|to| to.is_empty() || to.len() > path::MAX_PATH || to.contains(&0)) {
         return refuse("index.link", "a link's target is empty, too long or contains a NUL byte");
     }
     if !kind.has_bytes() {
         let bare = row.size == 0 && attributes.file_size.is_none() && attributes.file_hash.is_none();
-        return if bare { Ok(()) } else { refuse("index.kind", "an entry of a kind without bytes has some") };
+        let zeros = row.checksum == [0; 32];
+        return if bare && zeros { Ok(()) } else { refuse("index.kind", "an entry of a kind without bytes has some") };
     }
-    match attributes.file_size {
-        Some(size) if end <= size && size <= i64::MAX as u64 => {
-            let whole = row.offset == 0 && row.size == size;
-            if whole == attributes.file_hash.is_none() {
-                Ok(())
-            } else {
-                refuse("index.hash", "the file's hash is missing, or there are two")
-            }
-        }
-        _ => refuse("index.size", "the file's size is missing or contradicts its slices"),
+    let Some(size) = attributes.file_size.filter(|size| end <= *size && *size <= i64::MAX as u64) else {
+        return refuse("index.size", "the file's size is missing or contradicts its slices");
+    };
+    if row.location.is_none() && row.checksum != hash(&[]) {
+        return refuse("index.checksum", "a file's row without bytes has a checksum that is not that of no bytes");
+    }
+    let whole = row.offset == 0 && row.size == size;
+    if whole == attributes.file_hash.is_none() {
+        Ok(())
+    } else {
+        refuse("index.hash", "the hash of a file of several slices is missing, or that of a file of one is there")
     }
 }
 
-/// What a row must be after the one before it.
-fn check_order(previous: &Row<'_>, row: &Row<'_>, same_name: bool) -> Result<()> {
-    if row.chunk_seq == 0 {
-        let ordered = previous.chunk_seq != 0 || previous.path < row.path;
-        return if ordered { Ok(()) } else { Err(Error::corrupt("index.order", "the paths are not in order")) };
-    }
+/// What a later slice must be after the row before it. `entry` is its entry's first row, where it is in this segment.
+fn check_follows(previous: &Row<'_>, row: &Row<'_>, entry: Option<&Row<'_>>, same_name: bool) -> Result<()> {
+    let has_bytes = EntryKind::from_number(row.kind).is_none_or(EntryKind::has_bytes);
+    let size = entry.and_then(|entry| entry.attributes).and_then(|attributes| attributes.file_size);
     let follows = same_name
+        && has_bytes
         && row.kind == previous.kind
+        && previous.location.is_some()
         && previous.chunk_seq.checked_add(1) == Some(row.chunk_seq)
-        && previous.offset.checked_add(previous.size).is_some_and(|end| end <= row.offset);
-    if follows { Ok(()) } else { Err(Error::corrupt("index.slice", "the slices of a file are not in order")) }
+        && previous.offset + previous.size <= row.offset
+        && size.is_none_or(|size| row.offset + row.size <= size);
+    if follows {
+        Ok(())
+    } else {
+        Err(Error::corrupt("index.slice", "the slices of a file are not in order or exceed its size"))
+    }
 }
 
 fn value(array: &UInt32Array, i: usize) -> Option<u32> {

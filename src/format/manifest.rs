@@ -8,6 +8,7 @@ use crate::error::{Error, Result, Status};
 use crate::format::container::{HEAD_LEN, MAX_BLOCK, MAX_SEGMENT_ROWS, SEGMENT_ALIGN};
 use crate::format::hash::Digest;
 use crate::format::index::{decode_stream, encode_stream, typed};
+use crate::format::path::MAX_PATH;
 use crate::format::schema::{self, Metadata, VERSION_KEY};
 use crate::format::{blobs, ipc_guard};
 
@@ -151,16 +152,24 @@ impl Manifest {
         if self.metadata.get(VERSION_KEY).map(String::as_str) != Some("4") {
             return Err(Error::refused(Status::Version, "manifest.version", "the archive's format version is not 4"));
         }
-        let mut end = HEAD_LEN;
+        let mut end = self.payload_end();
         for part in self.sections.iter().chain(&self.segments) {
             let part_end = part.offset.checked_add(part.len).ok_or_else(|| refuse("a part's end overflows"))?;
-            if part.offset < end || part_end > manifest_offset || part.len == 0 {
-                return Err(refuse("parts overlap, are empty or lie outside the file"));
+            if part.offset < end || part.offset - end >= SEGMENT_ALIGN || part_end > manifest_offset || part.len == 0 {
+                return Err(refuse("parts overlap, leave gaps, are empty or lie outside the file"));
+            }
+            if part.raw_len > MAX_BLOCK || part.first_path.len().max(part.last_path.len()) > MAX_PATH {
+                return Err(refuse("a part is over 64 MiB decoded, or a bound is longer than a path"));
             }
             end = part_end;
         }
-        if self.blob_table().is_none() {
-            return Err(refuse("the blob table is missing"));
+        if manifest_offset - end >= SEGMENT_ALIGN {
+            return Err(refuse("there is a gap before the manifest"));
+        }
+        let tables = self.sections.iter().filter(|part| part.module_name == blobs::SECTION_NAME).count();
+        let first = self.sections.first().filter(|part| part.module_name == blobs::SECTION_NAME && part.raw_len == 0);
+        if tables != 1 || first.is_none() || self.payload_end() < HEAD_LEN {
+            return Err(refuse("the blob table is not there once, first and plain"));
         }
         let mut entries = 0u64;
         let mut last_path: Option<&[u8]> = None;

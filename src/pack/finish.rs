@@ -1,0 +1,292 @@
+//! Finish: the index is made from metadata alone, then manifest, trailer and footer.
+
+use crate::error::{Error, Result, Status};
+use crate::format::blobs;
+use crate::format::codec::Compressor;
+use crate::format::container::{FORMAT_VERSION, MAX_SEGMENT_ROWS, SEGMENT_ALIGN, Trailer};
+use crate::format::hash::{Digest, hash};
+use crate::format::index::SegmentBuilder;
+use crate::format::manifest::{Manifest, Part, SECTION_TYPE};
+use crate::format::row::{Attributes, EntryKind, Location, Row};
+use crate::format::schema::{self, Metadata, VERSION_KEY};
+use crate::format::{codec, hash as hashing};
+use crate::options::{Key, OPTION_TABLE, Options};
+use crate::pack::output::Output;
+use crate::pack::pipeline::Packed;
+use crate::pack::plan::Plan;
+use crate::pack::scan::{NO_MTIME, Record, Tree};
+use crate::pack::sequence::{FileContent, Slice};
+use crate::progress::Reporter;
+use crate::stats::Stats;
+
+/// Level of index segments: what higher ones save on hashes and numbers is not worth their time.
+const INDEX_LEVEL: i32 = 3;
+
+/// Writes everything behind the blobs and completes the statistics.
+pub(super) fn finish(
+    tree: &Tree,
+    plan: &Plan,
+    packed: &mut Packed<'_>,
+    options: &Options,
+    output: &mut Output,
+    reporter: &mut Reporter,
+) -> Result<Stats> {
+    let mut stats = packed.stats;
+    let payload_end = output.position();
+    let mut manifest = Manifest { metadata: metadata(tree, options), ..Manifest::default() };
+    manifest.sections.push(write_blob_table(packed, output)?);
+    let mut writer = IndexWriter::new(&manifest.metadata, options, output)?;
+    let dropped = packed.sequencer.take_dropped();
+    let mut path = Vec::new();
+    for (number, record) in tree.records.iter().enumerate() {
+        let number = number as u32;
+        let first = plan.hardlinks.get(&number).copied();
+        let file = first.unwrap_or(number);
+        if record.skipped || dropped.binary_search(&file).is_ok() {
+            stats.skipped += u64::from(!record.skipped);
+            continue;
+        }
+        let path = tree.names.path(record.name, &mut path);
+        let target = first.map(|first| tree.names.to_path(tree.records[first as usize].name));
+        let entry = Entry { tree, packed, record, path, target: target.as_deref(), repo: options.repo() };
+        entry.write(file, &mut writer, &mut stats)?;
+        reporter.counters().add(1, 0);
+        if number % 1024 == 0 {
+            reporter.tick(Some(path))?;
+        }
+    }
+    manifest.segments = writer.end()?;
+    let stream = manifest.encode()?;
+    let trailer = Trailer::seal(&stream, output.position());
+    output.append(&stream)?;
+    output.append(&trailer.encode())?;
+    stats.bytes_out = output.position();
+    stats.bytes_index = stats.bytes_out - (payload_end - crate::format::container::HEAD_LEN);
+    Ok(stats)
+}
+
+fn metadata(tree: &Tree, options: &Options) -> Metadata {
+    let mut metadata = Metadata::new();
+    metadata.insert(VERSION_KEY.into(), FORMAT_VERSION.to_string());
+    metadata.insert("zstd_version".into(), codec::version().into());
+    metadata.insert("root_mode".into(), format!("{:o}", tree.root_mode));
+    if tree.root_mtime_ns != NO_MTIME {
+        metadata.insert("root_mtime_ns".into(), tree.root_mtime_ns.to_string());
+    }
+    for spec in OPTION_TABLE.iter().filter(|spec| spec.recorded) {
+        metadata.insert(spec.name.into(), options.get(spec.key).to_string());
+    }
+    metadata
+}
+
+fn write_blob_table(packed: &Packed<'_>, output: &mut Output) -> Result<Part> {
+    let records: Vec<blobs::Blob> = packed.written.iter().map(|written| written.blob).collect();
+    let bytes = blobs::encode(&records);
+    let part = Part {
+        pkg_type: SECTION_TYPE,
+        module_name: blobs::SECTION_NAME.into(),
+        offset: output.position(),
+        len: bytes.len() as u64,
+        rows: records.len() as u64,
+        hash: hash(&bytes),
+        ..Part::default()
+    };
+    output.append(&bytes)?;
+    Ok(part)
+}
+
+/// Cuts rows into segments and writes them.
+struct IndexWriter<'a> {
+    output: &'a mut Output,
+    schema: arrow_schema::SchemaRef,
+    compressor: Option<Compressor>,
+    frame: Vec<u8>,
+    builder: SegmentBuilder,
+    repo: String,
+    part: Part,
+    parts: Vec<Part>,
+}
+
+impl<'a> IndexWriter<'a> {
+    fn new(metadata: &Metadata, options: &Options, output: &'a mut Output) -> Result<IndexWriter<'a>> {
+        let plain = options.flag(Key::PlainIndex);
+        Ok(IndexWriter {
+            output,
+            schema: schema::arrow(&schema::INDEX, metadata),
+            compressor: if plain { None } else { Some(Compressor::new(INDEX_LEVEL)?) },
+            frame: Vec::new(),
+            builder: SegmentBuilder::new(),
+            repo: options.repo().to_owned(),
+            part: Part::default(),
+            parts: Vec::new(),
+        })
+    }
+
+    fn push(&mut self, row: &Row<'_>) -> Result<()> {
+        if row.chunk_seq == 0 {
+            if self.part.entries == 0 {
+                self.part.first_path = row.path.to_vec();
+            }
+            self.part.entries += 1;
+            self.part.last_path.clear();
+            self.part.last_path.extend_from_slice(row.path);
+        }
+        self.builder.push(row)?;
+        if self.builder.len() == MAX_SEGMENT_ROWS { self.write() } else { Ok(()) }
+    }
+
+    fn write(&mut self) -> Result<()> {
+        let mut part = std::mem::take(&mut self.part);
+        part.repo.clone_from(&self.repo);
+        part.rows = self.builder.len() as u64;
+        if let Some(last) = self.parts.last() {
+            part.first_entry = last.first_entry + last.entries;
+            if part.entries == 0 {
+                part.first_path.clone_from(&last.last_path);
+                part.last_path.clone_from(&last.last_path);
+            }
+        }
+        let stream = self.builder.finish(&self.schema)?;
+        let padding = self.output.position().next_multiple_of(SEGMENT_ALIGN) - self.output.position();
+        self.output.append(&[0; SEGMENT_ALIGN as usize][..padding as usize])?;
+        part.offset = self.output.position();
+        let stored = match &mut self.compressor {
+            Some(compressor) => {
+                compressor.compress(&stream, &mut self.frame, &crate::progress::CancelToken::new())?;
+                part.raw_len = stream.len() as u64;
+                &self.frame
+            }
+            None => &stream,
+        };
+        part.len = stored.len() as u64;
+        part.hash = hashing::hash(stored);
+        self.output.append(stored)?;
+        self.parts.push(part);
+        Ok(())
+    }
+
+    fn end(mut self) -> Result<Vec<Part>> {
+        if !self.builder.is_empty() {
+            self.write()?;
+        }
+        Ok(self.parts)
+    }
+}
+
+/// One entry on its way into the index.
+struct Entry<'a> {
+    tree: &'a Tree,
+    packed: &'a Packed<'a>,
+    record: &'a Record,
+    path: &'a [u8],
+    /// For a hard link: the first path of its group.
+    target: Option<&'a [u8]>,
+    repo: &'a str,
+}
+
+impl Entry<'_> {
+    fn write(&self, file: u32, writer: &mut IndexWriter<'_>, stats: &mut Stats) -> Result<()> {
+        let record = self.record;
+        let kind = if self.target.is_some() { EntryKind::Hardlink } else { record.kind };
+        self.count(kind, stats);
+        let mut attributes = self.attributes(kind);
+        if !kind.has_bytes() {
+            return writer.push(&self.row(kind, 0, 0, None, [0; 32], Some(attributes)));
+        }
+        stats.bytes_in += record.size;
+        match self.packed.sequencer.content(file) {
+            FileContent::Empty => {
+                writer.push(&self.row(kind, 0, 0, None, hash(&[]), Some(attributes)))?;
+                stats.files_stored += u64::from(kind == EntryKind::File);
+            }
+            FileContent::One(slice) => {
+                stats.slices += 1;
+                self.count_codec(kind, &[slice], stats);
+                writer.push(&self.row(kind, 0, 0, Some(slice), slice.checksum, Some(attributes)))?;
+            }
+            FileContent::Many(slices, whole) => {
+                attributes.file_hash = Some(whole);
+                stats.slices += slices.len() as u64;
+                let all: Vec<&Slice> = slices.iter().map(|(_, number)| self.packed.sequencer.slice(*number)).collect();
+                self.count_codec(kind, &all, stats);
+                let held: u64 = all.iter().map(|slice| u64::from(slice.len)).sum();
+                stats.bytes_holes += record.size - held;
+                if slices.is_empty() {
+                    writer.push(&self.row(kind, 0, 0, None, hash(&[]), Some(attributes)))?;
+                }
+                for (seq, ((offset, _), slice)) in slices.iter().zip(all).enumerate() {
+                    let seq = u32::try_from(seq).map_err(|_| {
+                        Error::new(Status::Limit, "the file has over four billion slices").with_entry(self.path)
+                    })?;
+                    let attributes = (seq == 0).then_some(attributes);
+                    writer.push(&self.row(kind, seq, *offset, Some(slice), slice.checksum, attributes))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn row<'b>(
+        &'b self,
+        kind: EntryKind,
+        chunk_seq: u32,
+        offset: u64,
+        slice: Option<&Slice>,
+        checksum: Digest,
+        attributes: Option<Attributes<'b>>,
+    ) -> Row<'b> {
+        let location = slice.map(|slice| {
+            let written = &self.packed.written[slice.block as usize];
+            Location {
+                blob_offset: written.blob.offset,
+                blob_size: written.blob.stored,
+                block_offset: u64::from(slice.start),
+                block_size: written.blob.decoded,
+                codec: written.codec,
+            }
+        });
+        let size = slice.map_or(0, |slice| u64::from(slice.len));
+        Row { path: self.path, chunk_seq, offset, size, checksum, kind: kind as u8, location, attributes }
+    }
+
+    fn attributes(&self, kind: EntryKind) -> Attributes<'_> {
+        let record = self.record;
+        let extra = self.tree.extra(record);
+        let ids = extra.and_then(|extra| extra.ids);
+        Attributes {
+            // The mode of a symbolic link means nothing and differs between systems.
+            mode: (kind != EntryKind::Symlink).then_some(u32::from(record.mode)),
+            mtime_ns: (record.mtime_ns != NO_MTIME).then_some(record.mtime_ns),
+            uid: ids.map(|(uid, _)| uid),
+            gid: ids.map(|(_, gid)| gid),
+            link_target: match kind {
+                EntryKind::Symlink => extra.map(|extra| extra.target.as_slice()),
+                _ => self.target,
+            },
+            file_size: kind.has_bytes().then_some(record.size),
+            rdev: extra.and_then(|extra| extra.rdev),
+            repo: (!self.repo.is_empty()).then_some(self.repo),
+            ..Attributes::default()
+        }
+    }
+
+    fn count(&self, kind: EntryKind, stats: &mut Stats) {
+        stats.entries += 1;
+        match kind {
+            EntryKind::File => stats.files += 1,
+            EntryKind::Directory => stats.directories += 1,
+            EntryKind::Symlink => stats.symlinks += 1,
+            EntryKind::Hardlink => stats.hardlinks += 1,
+            _ => stats.specials += 1,
+        }
+    }
+
+    fn count_codec(&self, kind: EntryKind, slices: &[&Slice], stats: &mut Stats) {
+        if kind != EntryKind::File {
+            return;
+        }
+        let stored =
+            |slice: &&Slice| self.packed.written[slice.block as usize].codec == crate::format::row::CODEC_STORED;
+        if slices.iter().all(stored) { stats.files_stored += 1 } else { stats.files_compressed += 1 }
+    }
+}

@@ -1,0 +1,154 @@
+//! Plan: what is read together, in which order. Everything behind it is numbered by it, so that the archive does
+//! not depend on who finishes first.
+
+use std::collections::HashMap;
+
+use crate::error::{Result, reserve};
+use crate::format::path;
+use crate::format::row::EntryKind;
+use crate::options::{Layout, Order};
+use crate::pack::probe;
+use crate::pack::scan::{Record, Tree};
+
+/// Most files in one unit, so that tiny files keep all readers busy.
+const MAX_UNIT_FILES: usize = 4096;
+
+/// Which files share blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Class {
+    /// Files that may compress.
+    Ordinary,
+    /// Files whose extension says that they are compressed already.
+    Packed,
+}
+
+/// What one reader reads in one go.
+#[derive(Clone, Debug)]
+pub(super) enum Unit {
+    /// Small files: a range of [`Plan::small`].
+    Small { from: u32, to: u32, bytes: usize, class: Class },
+    /// A window of a big file.
+    Window { record: u32, big: u32, number: u32, offset: u64, len: usize },
+}
+
+/// A file that is read in windows.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct BigFile {
+    pub(super) record: u32,
+    pub(super) windows: u32,
+}
+
+/// What is to be done.
+pub(super) struct Plan {
+    /// Small files in the order of the archive, by their record numbers.
+    pub(super) small: Vec<u32>,
+    /// Big files by path.
+    pub(super) big: Vec<BigFile>,
+    /// Everything that is read, in order.
+    pub(super) units: Vec<Unit>,
+    /// Names beyond the first of files with several: record number -> number of the first.
+    pub(super) hardlinks: HashMap<u32, u32>,
+    /// Bytes of the longest unit.
+    pub(super) longest: usize,
+    /// Bytes of all files.
+    pub(super) bytes: u64,
+}
+
+/// Plans the packing of a tree.
+pub(super) fn plan(tree: &Tree, layout: &Layout) -> Result<Plan> {
+    let mut plan = Plan {
+        small: Vec::new(),
+        big: Vec::new(),
+        units: Vec::new(),
+        hardlinks: hardlinks(tree),
+        longest: 0,
+        bytes: 0,
+    };
+    let mut packed = Vec::new();
+    for (number, record) in tree.records.iter().enumerate() {
+        let number = number as u32;
+        if record.kind != EntryKind::File || record.skipped {
+            continue;
+        }
+        plan.bytes += record.size;
+        if plan.hardlinks.contains_key(&number) {
+            continue;
+        }
+        if record.size > layout.small_file {
+            let windows = record.size.div_ceil(layout.slice_size as u64) as u32;
+            plan.big.push(BigFile { record: number, windows });
+        } else if !layout.no_skip && probe::is_packed_extension(path::extension(tree.names.name(record.name))) {
+            packed.push(number);
+        } else {
+            if plan.small.len() == plan.small.capacity() {
+                let more = (plan.small.len() / 4).max(1024);
+                reserve(&mut plan.small, more)?;
+            }
+            plan.small.push(number);
+        }
+    }
+    if layout.order == Order::Name {
+        sort_by_name(tree, &mut plan.small);
+        sort_by_name(tree, &mut packed);
+    }
+    let ordinary = plan.small.len();
+    plan.small.append(&mut packed);
+    group(tree, &mut plan, 0..ordinary, Class::Ordinary, layout);
+    let all = plan.small.len();
+    group(tree, &mut plan, ordinary..all, Class::Packed, layout);
+    cut(tree, &mut plan, layout);
+    Ok(plan)
+}
+
+/// Files with several names: the first in order of path is the file, the others are links to it.
+fn hardlinks(tree: &Tree) -> HashMap<u32, u32> {
+    let mut firsts = HashMap::new();
+    let mut links = HashMap::new();
+    for (number, record) in tree.records.iter().enumerate() {
+        let Some(extra) = tree.extra(record).filter(|extra| extra.links > 1 && !record.skipped) else { continue };
+        let first = *firsts.entry((extra.device, record.inode)).or_insert(number as u32);
+        if first != number as u32 {
+            links.insert(number as u32, first);
+        }
+    }
+    links
+}
+
+fn sort_by_name(tree: &Tree, files: &mut [u32]) {
+    let record = |number: u32| -> &Record { &tree.records[number as usize] };
+    files.sort_by(|a, b| {
+        let (a, b) = (tree.names.name(record(*a).name), tree.names.name(record(*b).name));
+        // Files come in order of path and the sort is stable, so equal names stay in that order.
+        path::extension(a).cmp(path::extension(b)).then_with(|| a.cmp(b))
+    });
+}
+
+fn group(tree: &Tree, plan: &mut Plan, range: std::ops::Range<usize>, class: Class, layout: &Layout) {
+    let mut from = range.start;
+    let mut bytes = 0;
+    for at in range.clone() {
+        let size = tree.records[plan.small[at] as usize].size as usize;
+        if at > from && (bytes + size > layout.block_size || at - from == MAX_UNIT_FILES) {
+            plan.units.push(Unit::Small { from: from as u32, to: at as u32, bytes, class });
+            plan.longest = plan.longest.max(bytes);
+            (from, bytes) = (at, 0);
+        }
+        bytes += size;
+    }
+    if from < range.end {
+        plan.units.push(Unit::Small { from: from as u32, to: range.end as u32, bytes, class });
+        plan.longest = plan.longest.max(bytes);
+    }
+}
+
+fn cut(tree: &Tree, plan: &mut Plan, layout: &Layout) {
+    for (big, file) in plan.big.iter().enumerate() {
+        let size = tree.records[file.record as usize].size;
+        for number in 0..file.windows {
+            let offset = u64::from(number) * layout.slice_size as u64;
+            let len = (size - offset).min(layout.slice_size as u64) as usize;
+            plan.units.push(Unit::Window { record: file.record, big: big as u32, number, offset, len });
+            plan.longest = plan.longest.max(len);
+        }
+    }
+}

@@ -1,0 +1,305 @@
+//! Scan: names from a walk of the tree, then metadata through directory handles, in parallel.
+//!
+//! The walk gives names and kinds and nothing else is believed of it: sizes, times and link targets come from
+//! calls relative to directory handles that were opened without following links.
+
+use std::os::fd::BorrowedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use rustix::fs::{AtFlags, FileType, Stat};
+use walkdir::WalkDir;
+
+use crate::beneath::{DirectoryCache, Root};
+use crate::error::{Error, Result, Status, reserve};
+use crate::format::names::{Name, Names};
+use crate::format::path;
+use crate::format::row::EntryKind;
+use crate::options::{Key, Options};
+use crate::progress::{Phase, Reporter, UNKNOWN};
+use crate::sync;
+
+/// No modification time is recorded.
+pub(super) const NO_MTIME: i64 = i64::MIN;
+/// Directory handles that each thread keeps.
+pub(super) const KEPT_DIRECTORIES: usize = 8;
+const CHUNK: usize = 256;
+
+/// An entry of the tree: 56 bytes.
+#[derive(Clone, Copy)]
+pub(super) struct Record {
+    pub(super) name: Name,
+    pub(super) kind: EntryKind,
+    /// Left out by option, or the archive that is being written.
+    pub(super) skipped: bool,
+    pub(super) mode: u16,
+    pub(super) mtime_ns: i64,
+    pub(super) size: u64,
+    pub(super) inode: u64,
+    /// Number in [`Tree::extras`] plus one; 0 where there is nothing extra.
+    extra: u32,
+}
+
+/// What few entries have.
+#[derive(Clone, Default)]
+pub(super) struct Extra {
+    pub(super) device: u64,
+    pub(super) links: u64,
+    pub(super) ids: Option<(u32, u32)>,
+    pub(super) rdev: Option<u64>,
+    pub(super) target: Vec<u8>,
+}
+
+/// What the scan found, in order of path.
+pub(super) struct Tree {
+    pub(super) names: Names,
+    pub(super) records: Vec<Record>,
+    extras: Vec<Extra>,
+    /// Mode and modification time of the root itself.
+    pub(super) root_mode: u32,
+    pub(super) root_mtime_ns: i64,
+    /// What was left out by option: path and reason.
+    pub(super) skipped: Vec<Error>,
+}
+
+impl Tree {
+    /// What the record has beyond the ordinary.
+    pub(super) fn extra(&self, record: &Record) -> Option<&Extra> {
+        self.extras.get((record.extra as usize).checked_sub(1)?)
+    }
+}
+
+/// What is never packed: the archive itself, by device and inode.
+pub(super) struct Excluded {
+    /// The archive under its final name and the temporary file.
+    pub(super) files: Vec<(u64, u64)>,
+    /// The directory that they are in: packing changes its modification time, so none is recorded.
+    pub(super) directory: Option<(u64, u64)>,
+}
+
+/// Walks the tree below `source`, of which `root` is the open directory.
+pub(super) fn scan(
+    source: &Path,
+    root: &Root,
+    excluded: &Excluded,
+    options: &Options,
+    threads: usize,
+    reporter: &mut Reporter,
+) -> Result<Tree> {
+    reporter.begin(Phase::Scan, UNKNOWN, UNKNOWN)?;
+    let root_stat =
+        rustix::fs::fstat(root.fd()).map_err(|e| Error::os("can't look at the directory", e).with_path(source))?;
+    let mut tree = Tree {
+        names: Names::new(),
+        records: Vec::new(),
+        extras: Vec::new(),
+        root_mode: root_stat.st_mode & 0o7777,
+        root_mtime_ns: mtime(&root_stat),
+        skipped: Vec::new(),
+    };
+    if excluded.directory == Some((root_stat.st_dev, root_stat.st_ino)) {
+        tree.root_mtime_ns = NO_MTIME;
+    }
+    let lenient = options.flag(Key::OnError);
+    walk(source, &mut tree, lenient, reporter)?;
+    let names = std::mem::take(&mut tree.names);
+    tree.records.sort_unstable_by(|a, b| names.compare(a.name, b.name));
+    let surveyor = Surveyor {
+        root,
+        names: &names,
+        excluded,
+        root_device: root_stat.st_dev,
+        record_ids: options.flag(Key::RecordIds),
+        lenient,
+        found: Mutex::default(),
+        cancel: options.cancel(),
+    };
+    let chunks = tree.records.chunks_mut(CHUNK).enumerate();
+    sync::for_each(
+        threads,
+        "znippy-scan",
+        reporter,
+        chunks,
+        || Ok(DirectoryCache::new(KEPT_DIRECTORIES)),
+        |directories, (number, records)| surveyor.chunk(directories, number, records),
+    )?;
+    let mut found = surveyor.found.into_inner().unwrap_or_else(PoisonError::into_inner);
+    found.extras.sort_by_key(|(record, _)| *record);
+    for (record, extra) in found.extras {
+        tree.extras.push(extra);
+        tree.records[record].extra = tree.extras.len() as u32;
+    }
+    tree.skipped.append(&mut found.skipped);
+    tree.names = names;
+    Ok(tree)
+}
+
+fn walk(source: &Path, tree: &mut Tree, lenient: bool, reporter: &mut Reporter) -> Result<()> {
+    let prefix = source.as_os_str().as_bytes().len();
+    for found in WalkDir::new(source).min_depth(1).max_open(16) {
+        let entry = match found {
+            Ok(entry) => entry,
+            Err(error) => {
+                let error = walk_error(&error);
+                if !lenient {
+                    return Err(error);
+                }
+                tree.skipped.push(error);
+                continue;
+            }
+        };
+        let full = entry.path().as_os_str().as_bytes();
+        let relative = &full[prefix..];
+        let relative = relative.strip_prefix(b"/").unwrap_or(relative);
+        path::check(relative).map_err(|error| {
+            let why = format!("can't be packed: {error}");
+            Error::refused(Status::Limit, error.rule().unwrap_or("path"), why).with_path(entry.path())
+        })?;
+        reserve_record(&mut tree.records)?;
+        tree.records.push(Record {
+            name: tree.names.add(relative)?,
+            kind: EntryKind::File,
+            skipped: false,
+            mode: 0,
+            mtime_ns: NO_MTIME,
+            size: 0,
+            inode: 0,
+            extra: 0,
+        });
+        if tree.records.len() % 1024 == 0 {
+            reporter.counters().add(1024, 0);
+            reporter.tick(Some(relative))?;
+        }
+    }
+    Ok(())
+}
+
+fn reserve_record(records: &mut Vec<Record>) -> Result<()> {
+    if records.len() == records.capacity() {
+        // Grows by a quarter: doubling would hold twice what a million entries need.
+        reserve(records, (records.len() / 4).max(1024))?;
+    }
+    Ok(())
+}
+
+fn walk_error(error: &walkdir::Error) -> Error {
+    let made = match error.io_error() {
+        Some(io) => Error::io("can't read the directory", io),
+        None => Error::new(Status::Io, format!("can't walk the tree: {error}")),
+    };
+    match error.path() {
+        Some(path) => made.with_path(path),
+        None => made,
+    }
+}
+
+#[derive(Default)]
+struct Found {
+    extras: Vec<(usize, Extra)>,
+    skipped: Vec<Error>,
+}
+
+struct Surveyor<'a> {
+    root: &'a Root,
+    names: &'a Names,
+    excluded: &'a Excluded,
+    root_device: u64,
+    record_ids: bool,
+    lenient: bool,
+    found: Mutex<Found>,
+    cancel: &'a crate::progress::CancelToken,
+}
+
+impl Surveyor<'_> {
+    fn chunk(&self, directories: &mut DirectoryCache, number: usize, records: &mut [Record]) -> Result<()> {
+        self.cancel.check()?;
+        let mut found = Found::default();
+        for (i, record) in records.iter_mut().enumerate() {
+            match self.survey(directories, record) {
+                Ok(None) => {}
+                Ok(Some(extra)) => found.extras.push((number * CHUNK + i, extra)),
+                Err(error) => {
+                    let error = error.with_entry(&self.names.to_path(record.name));
+                    if !self.lenient {
+                        return Err(error);
+                    }
+                    record.skipped = true;
+                    found.skipped.push(error);
+                }
+            }
+        }
+        if !found.extras.is_empty() || !found.skipped.is_empty() {
+            let mut all = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+            all.extras.append(&mut found.extras);
+            all.skipped.append(&mut found.skipped);
+        }
+        Ok(())
+    }
+
+    fn survey(&self, directories: &mut DirectoryCache, record: &mut Record) -> Result<Option<Extra>> {
+        let number = record.name.directory;
+        let directory = directories
+            .get(number, || self.root.open_directory(self.names.directory(number)))
+            .map_err(|e| Error::os("can't open its directory", e))?;
+        let name = self.names.name(record.name);
+        let stat = rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)
+            .map_err(|e| Error::os("can't look at it", e))?;
+        record.kind = kind(&stat);
+        record.mode = (stat.st_mode & 0o7777) as u16;
+        record.mtime_ns = mtime(&stat);
+        record.inode = stat.st_ino;
+        if record.kind == EntryKind::File {
+            record.size = stat.st_size as u64;
+        }
+        let identity = (stat.st_dev, stat.st_ino);
+        if record.kind == EntryKind::File && self.excluded.files.contains(&identity) {
+            record.skipped = true;
+            return Ok(None);
+        }
+        if self.excluded.directory == Some(identity) {
+            record.mtime_ns = NO_MTIME;
+        }
+        self.extra(directory, name, record.kind, &stat)
+    }
+
+    fn extra(&self, directory: BorrowedFd<'_>, name: &[u8], kind: EntryKind, stat: &Stat) -> Result<Option<Extra>> {
+        let special = matches!(kind, EntryKind::CharDevice | EntryKind::BlockDevice);
+        let linked = kind == EntryKind::File && stat.st_nlink > 1;
+        let ordinary = !special && !linked && kind != EntryKind::Symlink && stat.st_dev == self.root_device;
+        if ordinary && !self.record_ids {
+            return Ok(None);
+        }
+        let target = match kind {
+            EntryKind::Symlink => rustix::fs::readlinkat(directory, name, Vec::new())
+                .map_err(|e| Error::os("can't read the link", e))?
+                .into_bytes(),
+            _ => Vec::new(),
+        };
+        Ok(Some(Extra {
+            device: stat.st_dev,
+            links: if linked { stat.st_nlink } else { 0 },
+            ids: self.record_ids.then_some((stat.st_uid, stat.st_gid)),
+            rdev: special.then_some(stat.st_rdev),
+            target,
+        }))
+    }
+}
+
+fn kind(stat: &Stat) -> EntryKind {
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::Directory => EntryKind::Directory,
+        FileType::Symlink => EntryKind::Symlink,
+        FileType::Fifo => EntryKind::Fifo,
+        FileType::CharacterDevice => EntryKind::CharDevice,
+        FileType::BlockDevice => EntryKind::BlockDevice,
+        FileType::Socket => EntryKind::Socket,
+        _ => EntryKind::File,
+    }
+}
+
+/// Nanoseconds since the epoch; none for times that 64 bits of them don't reach (before 1677, after 2262).
+pub(super) fn mtime(stat: &Stat) -> i64 {
+    let seconds = stat.st_mtime as i64;
+    seconds.checked_mul(1_000_000_000).and_then(|ns| ns.checked_add(stat.st_mtime_nsec as i64)).unwrap_or(NO_MTIME)
+}
