@@ -13,6 +13,9 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+#[cfg(test)]
+extern crate self as znippy;
+
 #[forbid(unsafe_code)]
 pub mod archive;
 #[forbid(unsafe_code)]

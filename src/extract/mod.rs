@@ -1,10 +1,133 @@
-//! STUB.
-use crate::archive::Archive;
-use crate::error::{Error, Result, Status};
-use crate::options::Options;
-use crate::stats::Stats;
+//! An archive -> a tree.
+//!
+//! ```text
+//! plan         one walk over the index: what to restore, checked as a whole before the first write
+//! tree         names and directories in little memory
+//! directories  made first; their modes and times last
+//! blocks       decoded, checked and written in parallel: the files
+//! big          files of several slices: under a temporary name until they are whole
+//! links        hard links, FIFOs and symbolic links, after the files
+//! sandbox      the only code that touches the destination; follows nothing
+//! handles      the few directory handles that each thread keeps
+//! metadata     modes, times, owners
+//! job          what the threads share
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod big;
+mod blocks;
+mod directories;
+mod handles;
+mod job;
+mod links;
+mod metadata;
+mod plan;
+mod sandbox;
+#[cfg(test)]
+mod tests;
+mod tree;
+
 use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use crate::archive::Archive;
+use crate::error::{Result, Status};
+use crate::extract::big::Unfinished;
+use crate::extract::job::Job;
+use crate::extract::metadata::Policy;
+use crate::extract::plan::Plan;
+use crate::extract::sandbox::{Resolution, Root};
+use crate::options::{Options, Overwrite};
+use crate::progress::{Phase, Reporter, UNKNOWN};
+use crate::stats::Stats;
+
 /// Restores a tree. `destination` is made where it doesn't exist; its parent must exist.
-pub fn extract_all(_archive: &Archive, _destination: &Path, _options: &Options) -> Result<Stats> {
-    Err(Error::new(Status::Unsupported, "stub"))
+///
+/// # Errors
+/// What the archive can't be trusted in or this version can't restore is refused before anything is written. A later
+/// failure leaves the files that were whole by then, and no temporary file.
+pub fn extract_all(archive: &Archive, destination: &Path, options: &Options) -> Result<Stats> {
+    extract(archive, destination, options, None)
+}
+
+fn extract(archive: &Archive, destination: &Path, options: &Options, forced: Option<Resolution>) -> Result<Stats> {
+    let started = Instant::now();
+    let mut reporter = Reporter::new(options.progress(), options.cancel().clone(), options.progress_interval());
+    let result = restore(archive, destination, options, forced, &mut reporter);
+    match result {
+        Ok(stats) => Ok(Stats { seconds: started.elapsed().as_secs_f64(), ..stats }),
+        Err(error) if error.status() == Status::Cancelled => Err(job::cancelled()),
+        Err(error) => Err(error),
+    }
+}
+
+fn restore(
+    archive: &Archive,
+    destination: &Path,
+    options: &Options,
+    forced: Option<Resolution>,
+    reporter: &mut Reporter,
+) -> Result<Stats> {
+    reporter.begin(Phase::List, archive.entry_count(), UNKNOWN)?;
+    let mut plan = Plan::new(archive, reporter)?;
+    // A limit that is too low is an error before the first write too.
+    options.threads_within(options.threads(), 0, plan.block_memory())?;
+    reporter.begin(Phase::Extract, archive.entry_count(), plan.bytes())?;
+    let root = Root::open(destination, forced)?;
+    let job = new_job(archive, &plan, &root, options, reporter);
+    blocks::count_blocks(&job);
+    directories::make(&job, reporter)?;
+    job.counters.add(plan.directories + plan.left_out, 0);
+    blocks::write_files(&job, options, reporter)?;
+    let refused = links::make_hardlinks(&job, reporter)?;
+    let mut stats = *job.stats();
+    drop(job);
+    if !refused.is_empty() {
+        plan.take_hardlinks(archive, &refused)?;
+        let job = new_job(archive, &plan, &root, options, reporter);
+        blocks::write_files(&job, options, reporter)?;
+        let more = *job.stats();
+        stats.files += more.files;
+        stats.slices += more.slices;
+        stats.bytes_in += more.bytes_in;
+        stats.bytes_out += more.bytes_out;
+    }
+    let job = new_job(archive, &plan, &root, options, reporter);
+    links::make_specials(&job, reporter)?;
+    directories::finish(&job, reporter)?;
+    directories::finish_root(&job, archive)?;
+    reporter.end()?;
+    stats.entries = archive.entry_count();
+    stats.directories = plan.directories;
+    stats.symlinks = plan.symlinks.len() as u64;
+    stats.specials = plan.fifos.len() as u64;
+    stats.skipped = plan.left_out;
+    stats.bytes_index = archive.manifest().segments.iter().map(|part| part.len).sum();
+    stats.bytes_in += stats.bytes_index;
+    Ok(stats)
+}
+
+fn new_job<'a>(
+    archive: &'a Archive,
+    plan: &'a Plan,
+    root: &'a Root,
+    options: &'a Options,
+    reporter: &Reporter,
+) -> Job<'a> {
+    Job {
+        archive,
+        plan,
+        root,
+        policy: Policy::new(options),
+        replace: options.overwrite() == Overwrite::Replace,
+        cancel: options.cancel(),
+        counters: reporter.counters(),
+        threads: options.threads(),
+        unfinished: Unfinished::new(&plan.bigs),
+        stop: AtomicBool::new(false),
+        stats: Mutex::new(Stats::default()),
+    }
 }

@@ -1,0 +1,94 @@
+//! Files of several slices: written in parallel under a temporary name, renamed when all slices are in.
+//!
+//! No descriptor is kept between slices: whoever has a slice opens the file again and makes sure that it is the
+//! one that was made.
+
+use std::borrow::Cow;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use rustix::io::Errno;
+
+use crate::error::{Error, Result};
+use crate::extract::handles::Handles;
+use crate::extract::job::Job;
+use crate::extract::plan::{Big, Piece, Plan};
+use crate::extract::sandbox::{self, Directory, Identity, Root};
+
+/// How far each big file is.
+pub(super) struct Unfinished(Vec<Progress>);
+
+struct Progress {
+    /// The file under the temporary name, once it was made.
+    made: Mutex<Option<Identity>>,
+    slices_left: AtomicU32,
+    renamed: AtomicBool,
+}
+
+impl Unfinished {
+    /// Nothing made yet.
+    pub(super) fn new(bigs: &[Big]) -> Unfinished {
+        let progress = |big: &Big| Progress {
+            made: Mutex::new(None),
+            slices_left: AtomicU32::new(big.slices),
+            renamed: AtomicBool::new(false),
+        };
+        Unfinished(bigs.iter().map(progress).collect())
+    }
+
+    /// Writes a slice's bytes, which were checked; the last one finishes the file. Returns whether it did.
+    pub(super) fn write(&self, job: &Job<'_>, directory: &Directory, piece: &Piece, bytes: &[u8]) -> Result<bool> {
+        let big = &job.plan.bigs[piece.big as usize];
+        let progress = &self.0[piece.big as usize];
+        let temporary = job.root.temporary_name(u64::from(big.file));
+        let file = progress.open(job, directory, big, &temporary)?;
+        sandbox::write_at(file.as_fd(), bytes, piece.offset)?;
+        if progress.slices_left.fetch_sub(1, Ordering::AcqRel) != 1 {
+            return Ok(false);
+        }
+        let node = &job.plan.files[big.file as usize];
+        job.policy.apply(file.as_fd(), node, &job.plan.tree)?;
+        let name = job.plan.tree.name(node);
+        if job.replace {
+            directory.replace(&temporary, name)?
+        } else {
+            directory.rename_new(&temporary, name)?
+        }
+        progress.renamed.store(true, Ordering::Release);
+        Ok(true)
+    }
+
+    /// Removes what was made and not finished.
+    pub(super) fn remove(&self, root: &Root, plan: &Plan) {
+        let mut handles = Handles::new(1);
+        for (progress, big) in self.0.iter().zip(&plan.bigs) {
+            let made = progress.made.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+            if made && !progress.renamed.load(Ordering::Acquire) {
+                let directory = plan.files[big.file as usize].directory;
+                if let Ok(directory) = handles.get(root, &plan.tree, directory) {
+                    directory.remove(&root.temporary_name(u64::from(big.file)));
+                }
+            }
+        }
+    }
+}
+
+impl Progress {
+    fn open(&self, job: &Job<'_>, directory: &Directory, big: &Big, temporary: &[u8]) -> Result<OwnedFd> {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(identity) = *made {
+            drop(made);
+            return directory.reopen(temporary, identity);
+        }
+        let node = &job.plan.files[big.file as usize];
+        if !job.replace && directory.is_taken(job.plan.tree.name(node)) {
+            // The rename would find out too, but after all the work.
+            return Err(Error::os("can't create the file: the name is taken", Errno::EXIST));
+        }
+        let file = directory.create(Cow::Borrowed(temporary), job.policy.creation_mode(node))?;
+        sandbox::set_size(file.as_fd(), big.size)?;
+        *made = Some(file.identity()?);
+        Ok(file.keep())
+    }
+}

@@ -1,0 +1,191 @@
+//! The work of a thread: read and decode a block, check the slices in memory, and only then write their files.
+
+use std::borrow::Cow;
+use std::os::fd::AsFd;
+use std::sync::atomic::Ordering;
+
+use crate::error::{Error, Result, Status};
+use crate::extract::handles::{Handles, is_out_of_descriptors};
+use crate::extract::job::Job;
+use crate::extract::plan::{NO_BLOCK, Slice, Target};
+use crate::extract::sandbox::{self, Directory};
+use crate::extract::tree::Node;
+use crate::format::codec::Decompressor;
+use crate::format::hash::hash;
+use crate::format::row::CODEC_STORED;
+use crate::options::Options;
+use crate::progress::Reporter;
+use crate::stats::Stats;
+use crate::sync;
+
+/// Decoded bytes of small blocks that make a task, so that handing out tasks doesn't count.
+const TASK_BYTES: u64 = 1 << 20;
+/// Most slices of a task: a block of very many files is shared between threads, each of which decodes it once.
+const TASK_SLICES: usize = 1024;
+/// Between so many files a thread looks whether it should go on.
+const FILES_BETWEEN_CHECKS: usize = 16;
+
+/// Writes all files of the plan.
+pub(super) fn write_files(job: &Job<'_>, options: &Options, reporter: &mut Reporter) -> Result<()> {
+    let threads = options.threads_within(job.threads, 0, job.plan.block_memory())?;
+    let tasks = job.plan.tasks(TASK_BYTES, TASK_SLICES);
+    let result = sync::for_each(
+        threads,
+        "znippy-extract",
+        reporter,
+        tasks,
+        || Worker::new(job),
+        |worker, task| {
+            let result = sync::catch(|| worker.run(&job.plan.slices[task]));
+            if result.is_err() {
+                job.stop.store(true, Ordering::Relaxed);
+            }
+            result
+        },
+    );
+    if result.is_err() {
+        job.unfinished.remove(job.root, job.plan);
+    }
+    result
+}
+
+struct Worker<'a> {
+    job: &'a Job<'a>,
+    decompressor: Decompressor,
+    stored: Vec<u8>,
+    block: Vec<u8>,
+    /// The number of the block that `block` holds.
+    decoded: Option<u32>,
+    handles: Handles,
+}
+
+impl<'a> Worker<'a> {
+    fn new(job: &'a Job<'a>) -> Result<Worker<'a>> {
+        Ok(Worker {
+            job,
+            decompressor: Decompressor::new()?,
+            stored: Vec::new(),
+            block: Vec::new(),
+            decoded: None,
+            handles: Handles::new(job.threads),
+        })
+    }
+
+    fn run(&mut self, slices: &[Slice]) -> Result<()> {
+        let mut done = Stats::default();
+        for of_block in slices.chunk_by(|a, b| a.block == b.block) {
+            self.job.check()?;
+            self.decode(of_block[0].block, &mut done)?;
+            for slice in of_block {
+                self.check(slice)?;
+            }
+            for some in of_block.chunks(FILES_BETWEEN_CHECKS) {
+                self.job.check()?;
+                let before = (done.files, done.bytes_out);
+                for slice in some {
+                    let node = self.job.plan.file_of(slice);
+                    self.write(slice, &mut done).map_err(|error| self.job.plan.tree.named(node, error))?;
+                }
+                self.job.counters.add(done.files - before.0, done.bytes_out - before.1);
+            }
+        }
+        let mut stats = self.job.stats();
+        stats.files += done.files;
+        stats.slices += done.slices;
+        stats.bytes_in += done.bytes_in;
+        stats.bytes_out += done.bytes_out;
+        Ok(())
+    }
+
+    fn decode(&mut self, number: u32, done: &mut Stats) -> Result<()> {
+        if number == NO_BLOCK || self.decoded == Some(number) {
+            return Ok(());
+        }
+        self.decoded = None;
+        let at = self.job.plan.blocks[number as usize].location();
+        self.job.archive.read_block(&at, &mut self.decompressor, &mut self.stored, &mut self.block)?;
+        self.decoded = Some(number);
+        done.bytes_in += at.blob_size;
+        Ok(())
+    }
+
+    fn check(&self, slice: &Slice) -> Result<()> {
+        if slice.block == NO_BLOCK || hash(self.bytes(slice)?) == slice.checksum {
+            return Ok(());
+        }
+        let error =
+            Error::refused(Status::Checksum, "slice.hash", "the archive is damaged here; nothing of it was written");
+        Err(self.job.plan.tree.named(self.job.plan.file_of(slice), error))
+    }
+
+    fn bytes(&self, slice: &Slice) -> Result<&[u8]> {
+        if slice.block == NO_BLOCK {
+            return Ok(&[]);
+        }
+        self.block.get(slice.range()).ok_or_else(|| Error::corrupt("index.block", "the slice lies outside its block"))
+    }
+
+    fn write(&mut self, slice: &Slice, done: &mut Stats) -> Result<()> {
+        match self.try_write(slice, done) {
+            // Other parts of the process take descriptors too: try again with fewer handles.
+            Err(error) if is_out_of_descriptors(error.os_code()) && self.handles.shrink() => {
+                self.try_write(slice, done)
+            }
+            result => result,
+        }
+    }
+
+    fn try_write(&mut self, slice: &Slice, done: &mut Stats) -> Result<()> {
+        let job = self.job;
+        let bytes = if slice.block == NO_BLOCK { &[][..] } else { self.block.get(slice.range()).unwrap_or_default() };
+        let node = job.plan.file_of(slice);
+        let directory = self.handles.get(job.root, &job.plan.tree, node.directory)?;
+        let finished = match slice.target() {
+            Target::File(number) => {
+                write_whole(job, directory, node, u64::from(number), bytes)?;
+                true
+            }
+            Target::Piece(piece) => job.unfinished.write(job, directory, &job.plan.pieces[piece as usize], bytes)?,
+        };
+        done.files += u64::from(finished);
+        done.slices += u64::from(!bytes.is_empty());
+        done.bytes_out += bytes.len() as u64;
+        Ok(())
+    }
+}
+
+/// Writes a file that is one slice: under its own name, since its bytes were checked and are written at once.
+fn write_whole(job: &Job<'_>, directory: &Directory, node: &Node, number: u64, bytes: &[u8]) -> Result<()> {
+    let name = job.plan.tree.name(node);
+    let mode = job.policy.creation_mode(node);
+    let (file, temporary) = match directory.create(Cow::Borrowed(name), mode) {
+        Err(error) if job.replace && error.status() == Status::Exists => {
+            let temporary = job.root.temporary_name(number);
+            (directory.create(Cow::Owned(temporary.clone()), mode)?, Some(temporary))
+        }
+        result => (result?, None),
+    };
+    sandbox::write_at(file.as_fd(), bytes, 0)?;
+    job.policy.apply(file.as_fd(), node, &job.plan.tree)?;
+    if let Some(temporary) = temporary {
+        directory.replace(&temporary, name)?;
+    }
+    drop(file.keep());
+    Ok(())
+}
+
+/// Counts what the blocks of a plan are.
+pub(super) fn count_blocks(job: &Job<'_>) {
+    let mut stats = job.stats();
+    stats.blocks = job.plan.blocks.len() as u64;
+    for block in &job.plan.blocks {
+        let at = block.location();
+        if at.codec == CODEC_STORED {
+            stats.bytes_stored += at.block_size;
+        } else {
+            stats.bytes_compressed_in += at.block_size;
+            stats.bytes_compressed_out += at.blob_size;
+        }
+    }
+    stats.bytes_holes = job.plan.holes();
+}

@@ -1,0 +1,49 @@
+//! What all threads of one extraction share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::archive::Archive;
+use crate::error::{Error, Result, Status};
+use crate::extract::big::Unfinished;
+use crate::extract::metadata::Policy;
+use crate::extract::plan::Plan;
+use crate::extract::sandbox::Root;
+use crate::progress::{CancelToken, Counters};
+use crate::stats::Stats;
+
+/// One extraction.
+pub(super) struct Job<'a> {
+    pub(super) archive: &'a Archive,
+    pub(super) plan: &'a Plan,
+    pub(super) root: &'a Root,
+    pub(super) policy: Policy,
+    /// Whether files and links that exist are replaced.
+    pub(super) replace: bool,
+    pub(super) cancel: &'a CancelToken,
+    pub(super) counters: Arc<Counters>,
+    pub(super) threads: usize,
+    pub(super) unfinished: Unfinished,
+    /// Some thread failed: the others need not go on.
+    pub(super) stop: AtomicBool,
+    /// What was done so far.
+    pub(super) stats: Mutex<Stats>,
+}
+
+impl Job<'_> {
+    /// Ends the work of a thread that need not go on.
+    pub(super) fn check(&self) -> Result<()> {
+        if self.stop.load(Ordering::Relaxed) || self.cancel.is_triggered() { Err(cancelled()) } else { Ok(()) }
+    }
+
+    /// The counts, to add to.
+    pub(super) fn stats(&self) -> MutexGuard<'_, Stats> {
+        self.stats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a cancelled extraction ends with.
+pub(super) fn cancelled() -> Error {
+    Error::new(Status::Cancelled, "cancelled; what was restored so far is whole and was left in place")
+}

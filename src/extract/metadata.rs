@@ -1,0 +1,99 @@
+//! Modes, times and owners: through open descriptors; for symbolic links, which can't be opened, by name in the
+//! directory's handle without following.
+
+use std::os::fd::{AsFd, BorrowedFd};
+
+use rustix::fs::{AtFlags, Gid, Mode, Timespec, Timestamps, UTIME_OMIT, Uid};
+use rustix::io::Errno;
+
+use crate::error::{Error, Result};
+use crate::extract::tree::{Node, Owner, Tree};
+use crate::options::{Key, Options};
+
+/// The mode of new files that have none recorded; the process's mask applies.
+const DEFAULT_FILE_MODE: u32 = 0o666;
+/// The mode of new directories that have none recorded; the process's mask applies.
+pub(super) const DEFAULT_DIRECTORY_MODE: u32 = 0o777;
+
+/// What is restored.
+#[derive(Clone, Copy)]
+pub(super) struct Policy {
+    ids: bool,
+    /// The mode bits that may be set.
+    mode_mask: u32,
+}
+
+impl Policy {
+    /// What the options say.
+    pub(super) fn new(options: &Options) -> Policy {
+        let mode_mask = if options.flag(Key::RestoreSetuid) { 0o7777 } else { 0o777 };
+        Policy { ids: options.flag(Key::RestoreIds), mode_mask }
+    }
+
+    /// The mode to create a file with: nobody else reads it before it has its own.
+    pub(super) fn creation_mode(self, node: &Node) -> u32 {
+        if node.mode().is_some() { 0o600 } else { DEFAULT_FILE_MODE }
+    }
+
+    /// Sets what is recorded on an open file or directory.
+    pub(super) fn apply(self, file: BorrowedFd<'_>, node: &Node, tree: &Tree) -> Result<()> {
+        if let Some((user, group)) = self.owner(tree.owner(node)) {
+            rustix::fs::fchown(file, user, group).map_err(|errno| Error::os("can't set the owner", errno))?;
+        }
+        // After the owner: a change of owner takes set-user-id bits away.
+        self.apply_mode_and_time(file, node.mode(), node.mtime_ns())
+    }
+
+    /// The same for the root, whose attributes stand in the manifest.
+    pub(super) fn apply_mode_and_time(
+        self,
+        file: BorrowedFd<'_>,
+        mode: Option<u32>,
+        mtime_ns: Option<i64>,
+    ) -> Result<()> {
+        if let Some(mode) = mode {
+            rustix::fs::fchmod(file, Mode::from_raw_mode(mode & self.mode_mask))
+                .map_err(|errno| Error::os("can't set the mode", errno))?;
+        }
+        if let Some(mtime_ns) = mtime_ns {
+            rustix::fs::futimens(file, &times(mtime_ns)).map_err(time_error)?;
+        }
+        Ok(())
+    }
+
+    /// Sets what is recorded on a symbolic link.
+    pub(super) fn apply_to_link(self, directory: impl AsFd, name: &[u8], node: &Node, tree: &Tree) -> Result<()> {
+        if let Some((user, group)) = self.owner(tree.owner(node)) {
+            rustix::fs::chownat(&directory, name, user, group, AtFlags::SYMLINK_NOFOLLOW)
+                .map_err(|errno| Error::os("can't set the link's owner", errno))?;
+        }
+        match node.mtime_ns() {
+            Some(mtime_ns) => {
+                rustix::fs::utimensat(&directory, name, &times(mtime_ns), AtFlags::SYMLINK_NOFOLLOW).map_err(time_error)
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn owner(self, owner: Owner) -> Option<(Option<Uid>, Option<Gid>)> {
+        if !self.ids || owner == Owner::default() {
+            return None;
+        }
+        // The largest number means "leave as it is" to the system.
+        let user = owner.user.filter(|id| *id != u32::MAX).map(Uid::from_raw);
+        let group = owner.group.filter(|id| *id != u32::MAX).map(Gid::from_raw);
+        Some((user, group))
+    }
+}
+
+fn times(mtime_ns: i64) -> Timestamps {
+    const SECOND: i64 = 1_000_000_000;
+    Timestamps {
+        last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
+        last_modification: Timespec { tv_sec: mtime_ns.div_euclid(SECOND), tv_nsec: mtime_ns.rem_euclid(SECOND) as _ },
+    }
+}
+
+fn time_error(errno: Errno) -> Error {
+    Error::os("can't set the modification time", errno)
+}

@@ -1,0 +1,448 @@
+//! What is to be done, from one walk over the index, before anything is written.
+//!
+//! What spans segments is checked on the way ([`StructureWalk`]), and what this version can't restore is refused.
+//! Slices are grouped by block, in the order in which the blocks lie in the archive. A record is 24 bytes a file and
+//! 48 a slice, so that a million files of ordinary names take some 90 MB.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use crate::archive::{Archive, StructureWalk, WalkedRow};
+use crate::error::{Error, Result, Status};
+use crate::extract::tree::{Node, Tree, push};
+use crate::format::codec;
+use crate::format::hash::Digest;
+use crate::format::row::{CODEC_STORED, CODEC_ZSTD, EntryKind, Location};
+use crate::progress::Reporter;
+
+/// The block of slices that have no bytes.
+pub(super) const NO_BLOCK: u32 = u32::MAX;
+/// Marks [`Slice::target`] as the number of a piece.
+const PIECE: u32 = 1 << 31;
+
+/// A slice: bytes of a block, and where they go.
+pub(super) struct Slice {
+    target: u32,
+    /// The number of its block, or [`NO_BLOCK`].
+    pub(super) block: u32,
+    block_offset: u32,
+    size: u32,
+    /// BLAKE3 of its bytes.
+    pub(super) checksum: Digest,
+}
+
+const _: () = assert!(size_of::<Slice>() == 48);
+
+/// Where a slice goes.
+pub(super) enum Target {
+    /// It is the whole of the file with this number.
+    File(u32),
+    /// It is the piece with this number.
+    Piece(u32),
+}
+
+impl Slice {
+    /// Where it goes.
+    pub(super) fn target(&self) -> Target {
+        match self.target & PIECE {
+            0 => Target::File(self.target),
+            _ => Target::Piece(self.target & !PIECE),
+        }
+    }
+
+    /// Where it lies in its decoded block.
+    pub(super) fn range(&self) -> Range<usize> {
+        self.block_offset as usize..self.block_offset as usize + self.size as usize
+    }
+}
+
+/// A slice of a file that isn't one slice alone.
+pub(super) struct Piece {
+    /// The number of the big file.
+    pub(super) big: u32,
+    /// Where it starts in the file.
+    pub(super) offset: u64,
+}
+
+/// A file that isn't one slice alone: it has several, or holes.
+pub(super) struct Big {
+    /// The number of the file.
+    pub(super) file: u32,
+    /// Bytes, holes included.
+    pub(super) size: u64,
+    /// Slices, one without bytes included.
+    pub(super) slices: u32,
+    hash: Digest,
+}
+
+/// A blob of the archive.
+pub(super) struct Block {
+    blob_offset: u64,
+    blob_size: u32,
+    block_size: u32,
+    codec: u8,
+}
+
+impl Block {
+    /// Where it is, as readers want it.
+    pub(super) fn location(&self) -> Location {
+        Location {
+            blob_offset: self.blob_offset,
+            blob_size: u64::from(self.blob_size),
+            block_offset: 0,
+            block_size: u64::from(self.block_size),
+            codec: self.codec,
+        }
+    }
+
+    /// Bytes of buffers that decoding takes.
+    fn memory(&self) -> usize {
+        let stored = if self.codec == CODEC_STORED { 0 } else { self.blob_size };
+        self.block_size as usize + stored as usize
+    }
+}
+
+/// A further name of a file.
+#[derive(Clone, Copy)]
+pub(super) struct Hardlink {
+    /// The file record with its own name.
+    pub(super) file: u32,
+    /// The file that has the bytes.
+    pub(super) of: u32,
+    /// Its number in the archive.
+    entry: u64,
+}
+
+/// A symbolic link.
+pub(super) struct Symlink {
+    /// Its name.
+    pub(super) node: Node,
+    /// Its target, among the tree's bytes.
+    pub(super) target: (u64, u32),
+}
+
+/// Everything that is restored.
+pub(super) struct Plan {
+    /// Names and directories.
+    pub(super) tree: Tree,
+    /// Files and hard links, in the order of their paths.
+    pub(super) files: Vec<Node>,
+    /// Slices, in the order of their blocks, and within a block of their paths.
+    pub(super) slices: Vec<Slice>,
+    /// Slices that are a part of a file.
+    pub(super) pieces: Vec<Piece>,
+    /// Files of several slices or with holes.
+    pub(super) bigs: Vec<Big>,
+    /// Blobs, in the order in which they lie in the archive.
+    pub(super) blocks: Vec<Block>,
+    /// Hard links whose bytes are those of a file before them.
+    pub(super) hardlinks: Vec<Hardlink>,
+    /// Symbolic links.
+    pub(super) symlinks: Vec<Symlink>,
+    /// FIFOs.
+    pub(super) fifos: Vec<Node>,
+    /// Directories that have an entry.
+    pub(super) directories: u64,
+    /// Devices and sockets, which are left out.
+    pub(super) left_out: u64,
+    block_numbers: HashMap<u64, u32>,
+    /// Where the slices of the entry that is being walked go.
+    open: Open,
+}
+
+#[derive(Clone, Copy)]
+enum Open {
+    /// Nowhere: they are those of the file that a hard link is of, or the entry takes none.
+    Nowhere,
+    /// To the last file, which one slice makes up.
+    Whole,
+    /// To the last big file.
+    Big,
+}
+
+impl Plan {
+    /// Walks the whole index.
+    ///
+    /// # Errors
+    /// `E_CORRUPT` for what breaks a rule, `E_UNSUPPORTED` for kinds and codecs of later versions; both name the
+    /// entry.
+    pub(super) fn new(archive: &Archive, reporter: &mut Reporter) -> Result<Plan> {
+        let mut plan = Plan {
+            tree: Tree::new(),
+            files: Vec::new(),
+            slices: Vec::new(),
+            pieces: Vec::new(),
+            bigs: Vec::new(),
+            blocks: Vec::new(),
+            hardlinks: Vec::new(),
+            symlinks: Vec::new(),
+            fifos: Vec::new(),
+            directories: 0,
+            left_out: 0,
+            block_numbers: HashMap::new(),
+            open: Open::Nowhere,
+        };
+        let counters = reporter.counters();
+        let mut walk = StructureWalk::new();
+        for number in 0..archive.manifest().segments.len() {
+            reporter.tick(None)?;
+            let segment = archive.load_segment(number)?;
+            walk.segment(&segment, |row| plan.take(row).map_err(|error| error.with_entry(row.path)))?;
+            counters.add(segment.entries() as u64, 0);
+        }
+        plan.group()?;
+        Ok(plan)
+    }
+
+    /// Makes the slices those of these hard links, so that they can be written as files of their own.
+    pub(super) fn take_hardlinks(&mut self, archive: &Archive, links: &[Hardlink]) -> Result<()> {
+        self.slices.clear();
+        self.pieces.clear();
+        self.bigs.clear();
+        self.blocks.clear();
+        let mut links = links.iter().peekable();
+        let mut walk = StructureWalk::new();
+        for number in 0..archive.manifest().segments.len() {
+            let segment = archive.load_segment(number)?;
+            walk.segment(&segment, |row| {
+                while links.next_if(|link| link.entry < row.entry).is_some() {}
+                match links.peek().filter(|link| link.entry == row.entry) {
+                    Some(link) if row.row.chunk_seq == 0 => self.take_first_slice(row, link.file),
+                    Some(_) => self.take_slice(row),
+                    None => Ok(()),
+                }
+            })?;
+        }
+        self.group()
+    }
+
+    /// Bytes of buffers that a thread needs at most.
+    pub(super) fn block_memory(&self) -> usize {
+        self.blocks.iter().map(Block::memory).max().unwrap_or(0)
+    }
+
+    /// Bytes of all files that are written, holes left out.
+    pub(super) fn bytes(&self) -> u64 {
+        self.slices.iter().map(|slice| u64::from(slice.size)).sum()
+    }
+
+    /// Bytes of holes.
+    pub(super) fn holes(&self) -> u64 {
+        let piece = |slice: &&Slice| matches!(slice.target(), Target::Piece(_));
+        let whole = self.bigs.iter().fold(0u64, |sum, big| sum.saturating_add(big.size));
+        whole.saturating_sub(self.slices.iter().filter(piece).map(|slice| u64::from(slice.size)).sum())
+    }
+
+    /// Tasks: runs of slices, which are whole blocks up to `bytes` of them or a part of one block, and at most
+    /// `slices` long.
+    pub(super) fn tasks(&self, bytes: u64, slices: usize) -> Vec<Range<usize>> {
+        let mut tasks = Vec::new();
+        let (mut start, mut decoded) = (0, 0);
+        for at in 0..self.slices.len() {
+            let block = self.slices[at].block;
+            let first_of_block = at == start || block != self.slices[at - 1].block;
+            if at > start && (at - start >= slices || (first_of_block && decoded >= bytes)) {
+                tasks.push(start..at);
+                (start, decoded) = (at, 0);
+            }
+            if first_of_block || at == start {
+                decoded += self.blocks.get(block as usize).map_or(0, |block| u64::from(block.block_size));
+            }
+        }
+        if start < self.slices.len() {
+            tasks.push(start..self.slices.len());
+        }
+        tasks
+    }
+
+    /// The file that a slice belongs to.
+    pub(super) fn file_of(&self, slice: &Slice) -> &Node {
+        &self.files[file_number(slice, &self.pieces, &self.bigs) as usize]
+    }
+
+    fn take(&mut self, row: &WalkedRow<'_>) -> Result<()> {
+        if row.row.chunk_seq > 0 {
+            return self.take_slice(row);
+        }
+        self.open = Open::Nowhere;
+        let Some(kind) = EntryKind::from_number(row.row.kind) else {
+            return Err(Error::refused(
+                Status::Unsupported,
+                "index.kind.unknown",
+                format!("the entry's kind ({}) is not known to this version", row.row.kind),
+            ));
+        };
+        let attributes = row.row.attributes.unwrap_or_default();
+        let node = self.tree.add(row.path, kind, &attributes)?;
+        match kind {
+            EntryKind::Directory => self.directories += 1,
+            EntryKind::File => {
+                let file = self.push_file(node)?;
+                self.take_first_slice(row, file)?;
+            }
+            EntryKind::Hardlink => {
+                let file = self.push_file(node)?;
+                match self.file_with_the_bytes_of(row, file) {
+                    Some(of) => push(&mut self.hardlinks, Hardlink { file, of, entry: row.entry })?,
+                    None => self.take_first_slice(row, file)?,
+                }
+            }
+            EntryKind::Symlink => {
+                let target = self.tree.store(attributes.link_target.unwrap_or_default())?;
+                push(&mut self.symlinks, Symlink { node, target })?;
+            }
+            EntryKind::Fifo => push(&mut self.fifos, node)?,
+            EntryKind::CharDevice | EntryKind::BlockDevice | EntryKind::Socket => self.left_out += 1,
+        }
+        Ok(())
+    }
+
+    fn push_file(&mut self, node: Node) -> Result<u32> {
+        let number = self.files.len() as u32;
+        if number & PIECE != 0 {
+            return Err(Error::new(Status::Limit, "the archive has more than 2,147,483,648 files"));
+        }
+        push(&mut self.files, node)?;
+        Ok(number)
+    }
+
+    fn take_first_slice(&mut self, row: &WalkedRow<'_>, file: u32) -> Result<()> {
+        let attributes = row.row.attributes.unwrap_or_default();
+        let size = attributes.file_size.unwrap_or(0);
+        // Without a hash of its own the file is this one slice; the segment's check made sure of that.
+        let Some(hash) = attributes.file_hash else {
+            self.open = Open::Whole;
+            return self.push_slice(row, file);
+        };
+        self.open = Open::Big;
+        push(&mut self.bigs, Big { file, size, slices: 0, hash })?;
+        self.take_slice(row)
+    }
+
+    fn take_slice(&mut self, row: &WalkedRow<'_>) -> Result<()> {
+        match self.open {
+            Open::Nowhere => {
+                let takes_none = !EntryKind::from_number(row.row.kind).is_some_and(EntryKind::has_bytes);
+                if takes_none {
+                    return Err(Error::corrupt("index.kind", "an entry of a kind without bytes has some"));
+                }
+                check_codec(row)
+            }
+            Open::Whole => Err(Error::corrupt("index.slice", "the file has more slices than bytes")),
+            Open::Big => {
+                let big = self.bigs.len().checked_sub(1).map_or(0, |big| big as u32);
+                let number = self.pieces.len() as u32;
+                if number & PIECE != 0 {
+                    return Err(Error::new(Status::Limit, "the archive has more than 2,147,483,648 slices"));
+                }
+                push(&mut self.pieces, Piece { big, offset: row.row.offset })?;
+                if let Some(big) = self.bigs.last_mut() {
+                    big.slices += 1;
+                }
+                self.push_slice(row, PIECE | number)
+            }
+        }
+    }
+
+    fn push_slice(&mut self, row: &WalkedRow<'_>, target: u32) -> Result<()> {
+        check_codec(row)?;
+        // Blocks are at most 64 MiB, so what lies in one fits 32 bits.
+        let (block, block_offset) = match &row.row.location {
+            Some(at) => (self.block_number(at)?, at.block_offset as u32),
+            None => (NO_BLOCK, 0),
+        };
+        push(
+            &mut self.slices,
+            Slice { target, block, block_offset, size: row.row.size as u32, checksum: row.row.checksum },
+        )
+    }
+
+    fn block_number(&mut self, at: &Location) -> Result<u32> {
+        let blob_size =
+            u32::try_from(at.blob_size).ok().filter(|size| *size as usize <= codec::bound(at.block_size as usize));
+        let blob_size = blob_size
+            .ok_or_else(|| Error::corrupt("index.blob", "the slice's blob is larger than its block can need"))?;
+        let number = match self.block_numbers.get(&at.blob_offset) {
+            Some(number) => *number,
+            None => {
+                let number = self.blocks.len() as u32;
+                let block =
+                    Block { blob_offset: at.blob_offset, blob_size, block_size: at.block_size as u32, codec: at.codec };
+                push(&mut self.blocks, block)?;
+                self.block_numbers.insert(at.blob_offset, number);
+                number
+            }
+        };
+        let block = self.blocks[number as usize].location();
+        if (Location { block_offset: at.block_offset, ..block }) != *at {
+            return Err(Error::corrupt("index.blob", "two slices contradict each other about their blob"));
+        }
+        Ok(number)
+    }
+
+    /// The file before this hard link that it names and that has the same bytes. Where there is none, the link's
+    /// own rows say what it holds, and it becomes a file of its own.
+    fn file_with_the_bytes_of(&self, row: &WalkedRow<'_>, file: u32) -> Option<u32> {
+        let attributes = row.row.attributes?;
+        let (target, mut buffer) = (attributes.link_target?, Vec::new());
+        let before = &self.files[..file as usize];
+        let at = before.binary_search_by(|node| self.tree.path(node, &mut buffer).cmp(target)).ok()? as u32;
+        match attributes.file_hash {
+            Some(hash) => {
+                let big = &self.bigs[self.bigs.binary_search_by_key(&at, |big| big.file).ok()?];
+                (big.size == attributes.file_size? && big.hash == hash).then_some(at)
+            }
+            None => {
+                let key = |slice: &Slice| file_number(slice, &self.pieces, &self.bigs);
+                let slice = &self.slices[self.slices.binary_search_by_key(&at, key).ok()?];
+                let same = matches!(slice.target(), Target::File(_))
+                    && u64::from(slice.size) == row.row.size
+                    && slice.checksum == row.row.checksum;
+                same.then_some(at)
+            }
+        }
+    }
+
+    /// Puts blocks into the order of the archive and slices into that of the blocks.
+    fn group(&mut self) -> Result<()> {
+        self.block_numbers = HashMap::new();
+        let mut order: Vec<u32> = (0..self.blocks.len() as u32).collect();
+        order.sort_unstable_by_key(|number| self.blocks[*number as usize].blob_offset);
+        let mut new_numbers = vec![0; order.len()];
+        for (new, old) in order.iter().enumerate() {
+            new_numbers[*old as usize] = new as u32;
+        }
+        self.blocks.sort_unstable_by_key(|block| block.blob_offset);
+        for pair in self.blocks.windows(2) {
+            if pair[0].blob_offset + u64::from(pair[0].blob_size) > pair[1].blob_offset {
+                return Err(Error::corrupt("index.blob.overlap", "blobs of the archive overlap"));
+            }
+        }
+        for slice in &mut self.slices {
+            if slice.block != NO_BLOCK {
+                slice.block = new_numbers[slice.block as usize];
+            }
+        }
+        let (pieces, bigs) = (&self.pieces, &self.bigs);
+        self.slices.sort_unstable_by_key(|slice| (slice.block, file_number(slice, pieces, bigs), slice.target));
+        Ok(())
+    }
+}
+
+fn file_number(slice: &Slice, pieces: &[Piece], bigs: &[Big]) -> u32 {
+    match slice.target() {
+        Target::File(file) => file,
+        Target::Piece(piece) => bigs[pieces[piece as usize].big as usize].file,
+    }
+}
+
+fn check_codec(row: &WalkedRow<'_>) -> Result<()> {
+    match row.row.location.map(|at| at.codec) {
+        None | Some(CODEC_STORED | CODEC_ZSTD) => Ok(()),
+        Some(codec) => Err(Error::refused(
+            Status::Unsupported,
+            "index.codec.unknown",
+            format!("the entry's codec ({codec}) is not known to this version"),
+        )),
+    }
+}

@@ -1,0 +1,381 @@
+//! The only code that opens, creates or removes anything in the destination.
+//!
+//! Everything is relative to a handle of the root directory. Directories below it are resolved by the kernel with
+//! `RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS`, and where it refuses that call (old, or barred
+//! by a filter), component by component with `O_NOFOLLOW`. Names are created in the directory's handle, as single
+//! components, and never followed. A name that could lead elsewhere is refused here even though none gets past
+//! the index.
+
+use std::borrow::Cow;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, ResolveFlags, Stat};
+use rustix::io::Errno;
+
+use crate::error::{Error, Result, Status};
+
+const BENEATH: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS).union(ResolveFlags::NO_MAGICLINKS);
+const HANDLE: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+const READABLE: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+const NEW_FILE: OFlags =
+    OFlags::WRONLY.union(OFlags::CREATE).union(OFlags::EXCL).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+/// The kernel takes paths of less than 4,096 bytes in one call.
+const LONGEST_CALL: usize = 4000;
+
+/// Who walks over the components of a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Resolution {
+    /// The kernel, in one call.
+    Kernel,
+    /// This module, a component a call.
+    Walk,
+}
+
+/// The destination, and how paths below it are resolved.
+pub(super) struct Root {
+    handle: Directory,
+    resolution: Resolution,
+    /// Whether it was made, or was empty: what is in it then all comes from the archive.
+    own: bool,
+    /// What nobody can guess before it is seen: part of temporary names.
+    nonce: u64,
+}
+
+impl Root {
+    /// Opens the destination, and makes it first where it doesn't exist.
+    pub(super) fn open(destination: &Path, forced: Option<Resolution>) -> Result<Root> {
+        let made = match rustix::fs::mkdirat(CWD, destination, Mode::from_raw_mode(0o777)) {
+            Ok(()) => true,
+            Err(Errno::EXIST) => false,
+            Err(errno) => return Err(Error::os("can't make the destination", errno).with_path(destination)),
+        };
+        // The caller's own path may lead through links; below it none is followed.
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let handle = rustix::fs::open(destination, flags, Mode::empty()).map_err(|errno| {
+            let action = if errno == Errno::NOTDIR { "the destination is not a directory" } else { "can't open it" };
+            Error::os(action, errno).with_path(destination)
+        })?;
+        let resolution = forced.unwrap_or_else(|| offered(&handle));
+        let nonce = RandomState::new().hash_one(destination);
+        let mut root = Root { handle: Directory(handle), resolution, own: made, nonce };
+        // One that can't be listed can be filled all the same.
+        root.own = made || root.is_empty().unwrap_or(false);
+        Ok(root)
+    }
+
+    /// Whether everything in the destination comes from this extraction.
+    pub(super) fn is_own(&self) -> bool {
+        self.own
+    }
+
+    /// A handle of a directory below the root, by the path in the archive; the root's own path is empty.
+    pub(super) fn directory(&self, path: &[u8]) -> Result<Directory> {
+        self.resolve(path, HANDLE).map(Directory).map_err(|errno| directory_error(errno).with_entry(path))
+    }
+
+    /// The same, open for reading, so that its mode and times can be set.
+    pub(super) fn readable_directory(&self, path: &[u8]) -> Result<OwnedFd> {
+        self.resolve(path, READABLE).map_err(|errno| directory_error(errno).with_entry(path))
+    }
+
+    /// A name that nobody can guess, for something that is not yet what the archive says.
+    pub(super) fn temporary_name(&self, number: u64) -> Vec<u8> {
+        format!(".znippy-{:016x}-{number:x}", self.nonce).into_bytes()
+    }
+
+    fn is_empty(&self) -> rustix::io::Result<bool> {
+        let readable = rustix::fs::openat(&self.handle.0, c".", READABLE, Mode::empty())?;
+        let mut entries = rustix::fs::Dir::new(readable)?;
+        while let Some(entry) = entries.read() {
+            if !matches!(entry?.file_name().to_bytes(), b"." | b"..") {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn resolve(&self, path: &[u8], last: OFlags) -> rustix::io::Result<OwnedFd> {
+        if path.is_empty() {
+            return rustix::fs::openat(&self.handle.0, c".", last, Mode::empty());
+        }
+        let mut from: Option<OwnedFd> = None;
+        let mut rest = path;
+        loop {
+            let (now, later) = match self.resolution {
+                Resolution::Kernel if rest.len() <= LONGEST_CALL => (rest, &b""[..]),
+                Resolution::Kernel => {
+                    let cut = rest[..LONGEST_CALL].iter().rposition(|&byte| byte == b'/').ok_or(Errno::NAMETOOLONG)?;
+                    (&rest[..cut], &rest[cut + 1..])
+                }
+                Resolution::Walk => match rest.iter().position(|&byte| byte == b'/') {
+                    Some(cut) => (&rest[..cut], &rest[cut + 1..]),
+                    None => (rest, &b""[..]),
+                },
+            };
+            let flags = if later.is_empty() { last } else { HANDLE };
+            let start = from.as_ref().map_or(self.handle.0.as_fd(), AsFd::as_fd);
+            let next = match self.resolution {
+                Resolution::Kernel => open_beneath(start, now, flags)?,
+                Resolution::Walk => {
+                    component(now)?;
+                    rustix::fs::openat(start, now, flags, Mode::empty())?
+                }
+            };
+            if later.is_empty() {
+                return Ok(next);
+            }
+            (from, rest) = (Some(next), later);
+        }
+    }
+}
+
+/// Whether the kernel resolves paths for this process, asked once an extraction.
+fn offered(handle: &OwnedFd) -> Resolution {
+    match rustix::fs::openat2(handle, c".", HANDLE, Mode::empty(), BENEATH) {
+        Ok(_) => Resolution::Kernel,
+        Err(_) => Resolution::Walk,
+    }
+}
+
+fn open_beneath(start: BorrowedFd<'_>, path: &[u8], flags: OFlags) -> rustix::io::Result<OwnedFd> {
+    // EAGAIN: something was renamed during the call. Whoever keeps doing that gets the error.
+    let mut tries = 16;
+    loop {
+        match rustix::fs::openat2(start, path, flags, Mode::empty(), BENEATH) {
+            Err(Errno::AGAIN | Errno::INTR) if tries > 0 => tries -= 1,
+            result => return result,
+        }
+    }
+}
+
+fn component(name: &[u8]) -> rustix::io::Result<()> {
+    let unsafe_name = matches!(name, b"" | b"." | b"..") || name.contains(&b'/') || name.contains(&0);
+    if unsafe_name { Err(Errno::INVAL) } else { Ok(()) }
+}
+
+fn checked(name: &[u8]) -> Result<()> {
+    component(name)
+        .map_err(|_| Error::refused(Status::UnsafePath, "sandbox.name", "the name is not a single component"))
+}
+
+fn directory_error(errno: Errno) -> Error {
+    match errno {
+        Errno::LOOP | Errno::NOTDIR | Errno::XDEV => Error::refused(
+            Status::UnsafePath,
+            "sandbox.directory",
+            "a symbolic link or a file stands where a directory is needed; it is not followed",
+        ),
+        errno => Error::os("can't open the directory", errno),
+    }
+}
+
+fn creation_error(what: &str, errno: Errno) -> Error {
+    match errno {
+        Errno::EXIST | Errno::ISDIR | Errno::NOTEMPTY => Error::os(&format!("{what}: the name is taken"), Errno::EXIST),
+        errno => Error::os(what, errno),
+    }
+}
+
+/// A handle of a directory of the destination.
+pub(super) struct Directory(OwnedFd);
+
+impl Directory {
+    /// Makes a directory; `false` where one is there already. A link to a directory is not one.
+    pub(super) fn make_directory(&self, name: &[u8], mode: u32) -> Result<bool> {
+        checked(name)?;
+        match rustix::fs::mkdirat(&self.0, name, Mode::from_raw_mode(mode)) {
+            Ok(()) => Ok(true),
+            Err(Errno::EXIST) => match self.status(name) {
+                Ok(status) if FileType::from_raw_mode(status.st_mode) == FileType::Directory => Ok(false),
+                _ => Err(directory_error(Errno::NOTDIR)),
+            },
+            Err(errno) => Err(Error::os("can't make the directory", errno)),
+        }
+    }
+
+    /// Makes a new file under a name that nothing has. It is removed again unless it is kept.
+    pub(super) fn create<'d>(&'d self, name: Cow<'d, [u8]>, mode: u32) -> Result<NewFile<'d>> {
+        checked(&name)?;
+        let file = rustix::fs::openat(&self.0, &*name, NEW_FILE, Mode::from_raw_mode(mode))
+            .map_err(|errno| creation_error("can't create the file", errno))?;
+        Ok(NewFile { file, leftover: Leftover { directory: self, name, armed: true } })
+    }
+
+    /// Opens a file that this extraction made, for writing; `identity` is what [`NewFile::identity`] said.
+    pub(super) fn reopen(&self, name: &[u8], identity: Identity) -> Result<OwnedFd> {
+        checked(name)?;
+        let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let failed = |errno| Error::os("can't open the unfinished file again", errno);
+        let file = rustix::fs::openat(&self.0, name, flags, Mode::empty()).map_err(failed)?;
+        if Identity::of(&rustix::fs::fstat(&file).map_err(failed)?) != identity {
+            return Err(Error::refused(Status::UnsafePath, "sandbox.swapped", "the unfinished file was replaced"));
+        }
+        Ok(file)
+    }
+
+    /// Makes a symbolic link.
+    pub(super) fn symlink(&self, target: &[u8], name: &[u8]) -> Result<()> {
+        checked(name)?;
+        rustix::fs::symlinkat(target, &self.0, name).map_err(|errno| creation_error("can't make the link", errno))
+    }
+
+    /// Makes a FIFO and opens it.
+    pub(super) fn fifo(&self, name: &[u8]) -> Result<OwnedFd> {
+        checked(name)?;
+        let failed = |errno| creation_error("can't make the FIFO", errno);
+        rustix::fs::mknodat(&self.0, name, FileType::Fifo, Mode::from_raw_mode(0o600), 0).map_err(failed)?;
+        // For reading and writing: neither end then waits for the other.
+        let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let fifo = rustix::fs::openat(&self.0, name, flags, Mode::empty()).map_err(failed)?;
+        let status = rustix::fs::fstat(&fifo).map_err(failed)?;
+        if FileType::from_raw_mode(status.st_mode) != FileType::Fifo {
+            return Err(Error::refused(Status::UnsafePath, "sandbox.swapped", "the new FIFO was replaced"));
+        }
+        Ok(fifo)
+    }
+
+    /// Gives a file of this extraction a further name. Links are not followed.
+    pub(super) fn link(&self, name: &[u8], of: &Directory, of_name: &[u8]) -> rustix::io::Result<()> {
+        component(name)?;
+        component(of_name)?;
+        rustix::fs::linkat(&of.0, of_name, &self.0, name, AtFlags::empty())
+    }
+
+    /// Gives what stands under `from` the name `to`, in the place of whatever file or link has that.
+    pub(super) fn replace(&self, from: &[u8], to: &[u8]) -> Result<()> {
+        checked(to)?;
+        rustix::fs::renameat(&self.0, from, &self.0, to).map_err(|errno| match errno {
+            Errno::ISDIR | Errno::NOTEMPTY | Errno::EXIST => {
+                Error::os("a directory stands where a file is needed", Errno::EXIST)
+            }
+            errno => Error::os("can't rename the finished file", errno),
+        })
+    }
+
+    /// Gives what stands under `from` the name `to` if nothing has that.
+    pub(super) fn rename_new(&self, from: &[u8], to: &[u8]) -> Result<()> {
+        checked(to)?;
+        let failed = |errno| creation_error("can't rename the finished file", errno);
+        match rustix::fs::renameat_with(&self.0, from, &self.0, to, RenameFlags::NOREPLACE) {
+            // Not every file system knows the flag; a second name and the removal of the first come to the same.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::PERM) => {
+                rustix::fs::linkat(&self.0, from, &self.0, to, AtFlags::empty()).map_err(failed)?;
+                self.remove(from);
+                Ok(())
+            }
+            result => result.map_err(failed),
+        }
+    }
+
+    /// Whether something has this name.
+    pub(super) fn is_taken(&self, name: &[u8]) -> bool {
+        self.status(name).is_ok()
+    }
+
+    /// Removes an unfinished file. That it can't be removed is no further error: there is one already.
+    pub(super) fn remove(&self, name: &[u8]) {
+        if component(name).is_ok() {
+            let _ = rustix::fs::unlinkat(&self.0, name, AtFlags::empty());
+        }
+    }
+
+    fn status(&self, name: &[u8]) -> rustix::io::Result<Stat> {
+        rustix::fs::statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW)
+    }
+}
+
+impl AsFd for Directory {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// Which file a descriptor is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Identity {
+    device: u64,
+    inode: u64,
+}
+
+impl Identity {
+    fn of(status: &Stat) -> Identity {
+        Identity { device: status.st_dev, inode: status.st_ino }
+    }
+}
+
+/// Something new that is removed again unless it is kept.
+pub(super) struct Leftover<'d> {
+    directory: &'d Directory,
+    name: Cow<'d, [u8]>,
+    armed: bool,
+}
+
+impl<'d> Leftover<'d> {
+    /// Takes charge of a name that was just made.
+    pub(super) fn new(directory: &'d Directory, name: Cow<'d, [u8]>) -> Leftover<'d> {
+        Leftover { directory, name, armed: true }
+    }
+
+    /// Lets it stand.
+    pub(super) fn keep(mut self) {
+        self.armed = false;
+    }
+}
+
+impl Drop for Leftover<'_> {
+    fn drop(&mut self) {
+        if self.armed {
+            self.directory.remove(&self.name);
+        }
+    }
+}
+
+/// A file that was just created and is removed again unless it is kept.
+pub(super) struct NewFile<'d> {
+    file: OwnedFd,
+    leftover: Leftover<'d>,
+}
+
+impl NewFile<'_> {
+    /// Which file this is.
+    pub(super) fn identity(&self) -> Result<Identity> {
+        let status = rustix::fs::fstat(&self.file).map_err(|errno| Error::os("can't look at the new file", errno))?;
+        Ok(Identity::of(&status))
+    }
+
+    /// Lets it stand, and returns the descriptor.
+    pub(super) fn keep(self) -> OwnedFd {
+        self.leftover.keep();
+        self.file
+    }
+}
+
+impl AsFd for NewFile<'_> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+/// Writes all bytes at an offset.
+pub(super) fn write_at(file: BorrowedFd<'_>, mut bytes: &[u8], mut offset: u64) -> Result<()> {
+    while !bytes.is_empty() {
+        match rustix::io::pwrite(file, bytes, offset) {
+            Ok(0) => return Err(Error::os("can't write the file", Errno::IO)),
+            Ok(written) => {
+                bytes = &bytes[written..];
+                offset += written as u64;
+            }
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(Error::os("can't write the file", errno)),
+        }
+    }
+    Ok(())
+}
+
+/// Gives a file its size; what is not written then is a hole.
+pub(super) fn set_size(file: BorrowedFd<'_>, size: u64) -> Result<()> {
+    rustix::fs::ftruncate(file, size).map_err(|errno| Error::os("can't set the file's size", errno))
+}

@@ -1,0 +1,94 @@
+//! What only the inside can ask for: the walk that replaces openat2, and names that no index lets through.
+
+use std::borrow::Cow;
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use crate::extract::extract;
+use crate::extract::sandbox::{Resolution, Root};
+use crate::options::Options;
+
+#[path = "../../tests/extract_support/mod.rs"]
+mod support;
+
+use support::{Builder, names, noise};
+
+const BOTH: [Resolution; 2] = [Resolution::Kernel, Resolution::Walk];
+
+fn sample() -> Builder {
+    let mut builder = Builder::new();
+    builder.directory("d", 0o750, 5);
+    builder.sparse("d/e/f/big", 2000, &[(0, &noise(1, 1000)), (1000, &noise(2, 1000))]);
+    builder.file("d/e/g", b"small");
+    builder
+}
+
+#[test]
+fn both_ways_to_resolve_restore_the_same_tree() {
+    for forced in BOTH {
+        let root = tempfile::tempdir().unwrap();
+        extract(&sample().archive(), root.path(), &Options::new(), Some(forced)).unwrap();
+        assert_eq!(names(root.path()), ["d", "d/e", "d/e/f", "d/e/f/big", "d/e/g"]);
+        assert_eq!(fs::read(root.path().join("d/e/g")).unwrap(), b"small");
+    }
+}
+
+#[test]
+fn neither_way_to_resolve_follows_a_planted_link() {
+    for forced in BOTH {
+        for planted in ["d", "d/e", "d/e/f"] {
+            let (root, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+            fs::create_dir_all(root.path().join(planted).parent().unwrap()).unwrap();
+            symlink(outside.path(), root.path().join(planted)).unwrap();
+            let error = extract(&sample().archive(), root.path(), &Options::new(), Some(forced)).unwrap_err();
+            assert_eq!(error.rule(), Some("sandbox.directory"));
+            assert!(names(outside.path()).is_empty());
+        }
+    }
+}
+
+#[test]
+fn directories_outside_are_not_opened_whatever_the_path() {
+    for forced in BOTH {
+        let parent = tempfile::tempdir().unwrap();
+        fs::create_dir(parent.path().join("outside")).unwrap();
+        let root = Root::open(&parent.path().join("root"), Some(forced)).unwrap();
+        symlink("../outside", parent.path().join("root/link")).unwrap();
+        symlink("/proc/self/cwd", parent.path().join("root/magic")).unwrap();
+        for path in [&b".."[..], b"../outside", b"/", b"/tmp", b"link", b"link/.", b"magic", b"a/../../outside"] {
+            assert!(root.directory(path).is_err(), "{forced:?} {path:?}");
+            assert!(root.readable_directory(path).is_err(), "{forced:?} {path:?}");
+        }
+    }
+}
+
+#[test]
+fn names_that_are_not_one_component_create_nothing() {
+    let parent = tempfile::tempdir().unwrap();
+    let root = Root::open(&parent.path().join("root"), None).unwrap();
+    let directory = root.directory(b"").unwrap();
+    for name in [&b""[..], b".", b"..", b"../x", b"/tmp/x", b"a/b", b"a\0b"] {
+        assert!(directory.make_directory(name, 0o700).is_err());
+        assert!(directory.create(Cow::Borrowed(name), 0o600).is_err());
+        assert!(directory.symlink(b"target", name).is_err());
+        assert!(directory.fifo(name).is_err());
+        assert!(directory.link(name, &directory, b"x").is_err());
+        assert!(directory.replace(b"x", name).is_err());
+        assert!(directory.rename_new(b"x", name).is_err());
+    }
+    assert_eq!(names(parent.path()), ["root"]);
+}
+
+#[test]
+fn a_file_swapped_for_another_is_not_opened_again() {
+    let parent = tempfile::tempdir().unwrap();
+    let root = Root::open(parent.path(), None).unwrap();
+    let directory = root.directory(b"").unwrap();
+    let file = directory.create(Cow::Borrowed(b"x"), 0o600).unwrap();
+    let identity = file.identity().unwrap();
+    drop(file.keep());
+    assert!(directory.reopen(b"x", identity).is_ok());
+    fs::write(parent.path().join("other"), b"").unwrap();
+    fs::rename(parent.path().join("other"), parent.path().join("x")).unwrap();
+    assert_eq!(directory.reopen(b"x", identity).unwrap_err().rule(), Some("sandbox.swapped"));
+}
