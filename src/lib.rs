@@ -17,6 +17,7 @@
 pub mod archive;
 #[forbid(unsafe_code)]
 mod beneath;
+pub mod capi;
 pub mod error;
 #[forbid(unsafe_code)]
 pub mod extract;
