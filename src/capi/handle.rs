@@ -106,6 +106,16 @@ pub(super) unsafe fn enter<'a, H: Opaque>(pointer: *const H, argument: &str) -> 
     Ok(Entered { handle, was_panicking: std::thread::panicking() })
 }
 
+impl<T> Entered<'_, T> {
+    /// Passes a result on. A panic that a worker caught comes as an error, and poisons the handle just the same.
+    pub(super) fn pass<V>(&self, result: Result<V>) -> Result<V> {
+        if result.as_ref().is_err_and(|error| error.status() == Status::Panic) {
+            self.handle.poisoned.store(true, Ordering::Release);
+        }
+        result
+    }
+}
+
 impl<T> Deref for Entered<'_, T> {
     type Target = T;
     fn deref(&self) -> &T {
@@ -167,6 +177,21 @@ mod tests {
         // SAFETY: dropped once.
         unsafe { ManuallyDrop::drop(&mut place) };
         assert_eq!(status_of(lamp), ZNIPPY_E_INVALID_ARGUMENT);
+    }
+
+    #[test]
+    fn panic_that_comes_as_an_error_poisons_the_handle() {
+        let lamp = give::<Lamp>(5);
+        // SAFETY: `give` made it, and it is freed once.
+        unsafe {
+            let entered = enter(lamp, "lamp").unwrap();
+            assert!(entered.pass::<()>(Err(Error::new(Status::Io, "no defect"))).is_err());
+            assert_eq!(status_of(lamp), ZNIPPY_OK);
+            assert!(entered.pass::<()>(Err(Error::new(Status::Panic, "in a worker"))).is_err());
+            drop(entered);
+            assert_eq!(status_of(lamp), ZNIPPY_E_INVALID_STATE);
+            drop(take_back(lamp));
+        }
     }
 
     #[test]

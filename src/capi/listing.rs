@@ -122,7 +122,7 @@ pub unsafe extern "C" fn znippy_reader_list(
         // SAFETY: null or as the header demands.
         let reader = unsafe { Call::begin(reader) }?;
         let place = required(listing_out, "listing_out")?;
-        let entries = Entries::new(reader.archive().list(first, capacity)?)?;
+        let entries = Entries::new(reader.ask(|archive| archive.list(first, capacity))?)?;
         // SAFETY: not null, and writable as the header demands.
         unsafe { place.write(give(entries)) };
         Ok(())

@@ -9,16 +9,13 @@ use super::boundary::guarded;
 use super::callback::Inside;
 use super::error::znippy_error;
 use super::options::{snapshot, znippy_options};
-use super::pointer::{host_path, invalid, required};
+use super::pointer::{IntPtr, host_path, invalid, required};
 use super::reader::{Reader, znippy_reader};
 use super::source::{CallbackSource, HostMemory};
 use super::types::{znippy_release_fn, znippy_source, znippy_status};
 use crate::archive::{Archive, FileSource, MemorySource};
 use crate::error::{Error, Result};
 use crate::options::Options;
-
-/// The header generator must write `intptr_t` here, which it doesn't for Rust's own name of the type.
-type IntPtr = isize;
 
 /// Opens an archive by path. Constant time: the tail is read and checked, the rest when it is used.
 ///
@@ -53,8 +50,10 @@ pub unsafe extern "C" fn znippy_reader_open_fd(
     err: *mut *mut znippy_error,
 ) -> znippy_status {
     let body = || {
-        let file = duplicate(fd)?;
-        let open_file = |options: &Options| Archive::open_source(Box::new(FileSource::from_file(file)?), options);
+        let open_file = |options: &Options| {
+            let source = FileSource::from_file(duplicate(fd)?)?;
+            Archive::open_source(Box::new(source), options)
+        };
         // SAFETY: null or as the header demands.
         unsafe { open(options, reader_out, Arc::default(), open_file) }
     };

@@ -8,6 +8,9 @@ use std::ptr::NonNull;
 use super::types::Sized32;
 use crate::error::{Error, Result, Status};
 
+/// `intptr_t`. The header generator, which doesn't see this file, would make `ptrdiff_t` of Rust's own name.
+pub(super) type IntPtr = isize;
+
 /// The error for an argument that is wrong.
 pub(super) fn invalid(message: impl Into<String>) -> Error {
     Error::new(Status::InvalidArgument, message)

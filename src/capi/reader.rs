@@ -83,9 +83,9 @@ impl Call<'_> {
         Ok(Call { entered, _keep: keep })
     }
 
-    /// The archive.
-    pub(super) fn archive(&self) -> &Archive {
-        &self.entered.archive
+    /// Asks the archive.
+    pub(super) fn ask<T>(&self, question: impl FnOnce(&Archive) -> Result<T>) -> Result<T> {
+        self.entered.pass(question(&self.entered.archive))
     }
 
     /// The options of this call. Its progress function counts as inside the reader.
@@ -167,7 +167,7 @@ pub unsafe extern "C" fn znippy_reader_info(
     let body = || {
         // SAFETY: null or as the header demands.
         let (reader, out) = unsafe { (Call::begin(reader)?, Out::required(info_out, "info_out")?) };
-        let info = reader.archive().info();
+        let info = reader.ask(|archive| Ok(archive.info()))?;
         out.write(&znippy_archive_info {
             struct_size: 0,
             format_version: info.format_version,
@@ -231,7 +231,7 @@ pub unsafe extern "C" fn znippy_reader_tree_digest(
         // SAFETY: null or as the header demands.
         let reader = unsafe { Call::begin(reader) }?;
         let place = required(digest_out, "digest_out")?.cast::<[u8; 32]>();
-        let digest = reader.archive().tree_digest()?;
+        let digest = reader.ask(Archive::tree_digest)?;
         // SAFETY: not null, and writable for 32 bytes as the header demands; bytes need no alignment.
         unsafe { place.write(digest) };
         Ok(())
@@ -260,7 +260,7 @@ pub unsafe extern "C" fn znippy_reader_find(
             return Err(invalid("path is empty"));
         }
         let missing = || Error::new(Status::NotFound, "no such entry").with_entry(path);
-        let index = reader.archive().find(path)?.ok_or_else(missing)?;
+        let index = reader.ask(|archive| archive.find(path))?.ok_or_else(missing)?;
         // SAFETY: not null, and writable as the header demands.
         unsafe { place.write(index) };
         Ok(())
@@ -287,7 +287,7 @@ pub unsafe extern "C" fn znippy_reader_find_prefix(
         // SAFETY: null or as the header demands.
         let (reader, prefix) = unsafe { (Call::begin(reader)?, bytes(prefix.cast(), prefix_len, "prefix")?) };
         let (first, count) = (required(first_out, "first_out")?, required(count_out, "count_out")?);
-        let range = reader.archive().find_prefix(prefix)?;
+        let range = reader.ask(|archive| archive.find_prefix(prefix))?;
         // SAFETY: not null, and writable as the header demands.
         unsafe {
             first.write(range.start);
@@ -318,7 +318,7 @@ pub unsafe extern "C" fn znippy_reader_read_at(
         // SAFETY: null or as the header demands.
         let (reader, buffer) = unsafe { (Call::begin(reader)?, room(buffer, len, "buffer")?) };
         let place = required(read_out, "read_out")?;
-        let read = reader.archive().read_at(index, offset, buffer)?;
+        let read = reader.ask(|archive| archive.read_at(index, offset, buffer))?;
         // SAFETY: not null, and writable as the header demands.
         unsafe { place.write(read) };
         Ok(())
@@ -346,7 +346,7 @@ pub unsafe extern "C" fn znippy_reader_read(
         let (reader, options) = unsafe { (Call::begin(reader)?, snapshot(options)?) };
         let place = required(buffer_out, "buffer_out")?;
         let limit = options.get(Key::MaxEntrySize).unsigned_abs();
-        let bytes = reader.archive().read(index, limit)?;
+        let bytes = reader.ask(|archive| archive.read(index, limit))?;
         // SAFETY: not null, and writable as the header demands.
         unsafe { place.write(hand_over(bytes)) };
         Ok(())
@@ -419,7 +419,7 @@ pub unsafe extern "C" fn znippy_reader_verify_entry(
     err: *mut *mut znippy_error,
 ) -> znippy_status {
     // SAFETY: null or as the header demands.
-    unsafe { guarded(err, || Call::begin(reader)?.archive().verify_entry(index)) }
+    unsafe { guarded(err, || Call::begin(reader)?.ask(|archive| archive.verify_entry(index))) }
 }
 
 /// A job over the whole archive: options in, statistics out.
@@ -436,6 +436,6 @@ unsafe fn job(
     let (reader, out) = unsafe { (Call::begin(reader)?, Out::optional(stats_out, "stats_out")?) };
     // SAFETY: as promised by the caller.
     let options = unsafe { reader.options(options) }?;
-    write_stats(out, &run(reader.archive(), &options)?);
+    write_stats(out, &reader.ask(|archive| run(archive, &options))?);
     Ok(())
 }
