@@ -1,136 +1,1310 @@
-/* CONTRACT DRAFT: names, signatures and struct layouts are fixed; src/capi and cbindgen replace this file. */
+/*
+ * libznippy packs a directory into one archive on all cores and reads it back at any point.
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ *
+ * GENERATED from src/capi: change the comments and declarations there.
+ *
+ *
+ * WHAT HOLDS FOR ALL FUNCTIONS
+ *
+ * Errors. A function that can fail returns a znippy_status and takes a znippy_error **err as its last argument.
+ * err may be NULL. What *err holds before the call is ignored; success stores NULL, failure stores an error that
+ * the caller owns, so that znippy_error_free(*err) is always right. Results are written on success only. A NULL
+ * pointer where one is needed is ZNIPPY_E_INVALID_ARGUMENT and named in the message. New negative statuses may
+ * appear in later versions: treat the ones that you don't know as failure.
+ *
+ * Ownership. What the library allocates is freed by the matching znippy_..._free() and by nothing else; all of
+ * them accept NULL. What a function gets is the caller's again when it returns, with one exception: user_data that
+ * comes with a release function passes to the library when the call begins, whatever the call returns, and is
+ * released exactly once. A borrowed pointer lives as long as the declaration says.
+ *
+ * Structs. A struct that begins with struct_size is yours: set struct_size to its sizeof before the call. Later
+ * versions append fields; the library reads and writes no more than both sides know.
+ *
+ * Paths. Paths of the host (src_dir, archive_path, dest_dir) are NUL-terminated bytes. Paths inside archives are
+ * bytes with a length, with '/' between components, not always UTF-8; the library's are NUL-terminated too. Text
+ * (messages, names, metadata) is UTF-8. Where a pair of pointer and length is taken, length 0 goes with NULL.
+ *
+ * Threads. No handle belongs to a thread.
+ *
+ *     handle           at the same time, from several threads
+ *     znippy_error     reading: any number
+ *     znippy_options   reading (calls that get them, clone, get): any number; setting: one thread, alone
+ *     znippy_cancel    trigger and query: any number; free: when no other thread uses this handle
+ *     znippy_reader    everything, any number; each holder of a reference frees its own (retain, free)
+ *     znippy_listing   reading: any number; free: when no other thread uses it
+ *     znippy_buffer    plain memory of its owner
+ *
+ * Threads that a call starts are joined before it returns, and all signals are blocked in them.
+ *
+ * Callbacks. The progress function runs on the thread that made the call; read_at of a source on any thread, one
+ * call at a time unless ZNIPPY_SOURCE_CONCURRENT is set. A callback may use other handles. A call of the same
+ * reader from inside its own callback answers ZNIPPY_E_BUSY instead of waiting for itself. A callback must not
+ * unwind (throw) or longjmp through the library, nor wait for another thread that needs the same reader.
+ *
+ * fork(). A reader keeps no threads and may be used in the child, unless another thread was inside one of its calls
+ * at the moment of the fork. Parent and child share no state, apart from the file position, which isn't used.
+ *
+ * Signals. None is handled or raised. znippy_cancel_trigger() is the one function that a signal handler may call.
+ *
+ * Defects. A defect of the library that shows as a panic comes back as ZNIPPY_E_PANIC with its place in the message.
+ * The handle is unusable then: all calls answer ZNIPPY_E_INVALID_STATE, freeing it works. A handle of another type,
+ * or one that was freed, is found as far as its first bytes tell, which is best effort and no promise.
+ *
+ * Never: printing, reading environment variables, changing the locale, the working directory, the umask or signal
+ * masks of your threads, exiting, needing to be initialised, keeping state outside of handles.
+ *
+ *
+ * EXAMPLE: pack a directory, then read the start of one file
+ *
+ *     znippy_error *err = NULL;
+ *     znippy_reader *reader = NULL;
+ *     znippy_stats stats = {0};
+ *     char text[100];
+ *     uint64_t index;
+ *     size_t len = 0;
+ *
+ *     stats.struct_size = sizeof stats;
+ *     if (znippy_compress_dir("project", "project.znippy", NULL, &stats, &err) == ZNIPPY_OK
+ *         && znippy_reader_open("project.znippy", NULL, &reader, &err) == ZNIPPY_OK
+ *         && znippy_reader_find(reader, "README.md", strlen("README.md"), &index, &err) == ZNIPPY_OK
+ *         && znippy_reader_read_at(reader, index, 0, text, sizeof text, &len, &err) == ZNIPPY_OK)
+ *         printf("%.1f times smaller; README.md begins: %.*s\n", stats.ratio, (int)len, text);
+ *     else
+ *         fprintf(stderr, "%s: %s\n", znippy_status_name(znippy_error_status(err)), znippy_error_message(err));
+ *     znippy_reader_free(reader);
+ *     znippy_error_free(err);
+ */
+
+
 #ifndef ZNIPPY_H
 #define ZNIPPY_H
-#include <stdint.h>
-#include <stddef.h>
 
-typedef int32_t znippy_status; /* ZNIPPY_OK 0, ZNIPPY_DONE 1, ZNIPPY_E_* < 0: numbers in src/error.rs */
-#define ZNIPPY_OPT_THREADS 1   /* ... one ZNIPPY_OPT_<NAME> for each row of OPTION_TABLE in src/options.rs */
-#define ZNIPPY_KIND_FILE 0     /* ... one ZNIPPY_KIND_<NAME> for each EntryKind in src/format/row.rs */
-#define ZNIPPY_PHASE_SCAN 1    /* ... SCAN 1 PACK 2 FINISH 3 LIST 4 EXTRACT 5 VERIFY 6, src/progress.rs */
+#include <stddef.h>
+#include <stdint.h>
+
+/* Version of this header; znippy_version_number() and znippy_version_string() tell that of the library that runs. */
+#define ZNIPPY_VERSION_MAJOR 0
+#define ZNIPPY_VERSION_MINOR 1
+#define ZNIPPY_VERSION_PATCH 0
+#define ZNIPPY_VERSION_NUMBER 1000 /* major * 1000000 + minor * 1000 + patch */
+#define ZNIPPY_VERSION_STRING "0.1.0"
+
+/* Define ZNIPPY_DLL to link to the library as a DLL on Windows; static linking needs no define. */
+#ifndef ZNIPPY_API
+#if defined(_WIN32)
+#if defined(ZNIPPY_DLL)
+#define ZNIPPY_API __declspec(dllimport)
+#else
+#define ZNIPPY_API
+#endif
+#elif defined(__GNUC__)
+#define ZNIPPY_API __attribute__((visibility("default")))
+#else
+#define ZNIPPY_API
+#endif
+#endif
+
+
+/**
+ * Done.
+ */
+#define ZNIPPY_OK 0
+
+/**
+ * Nothing more to come.
+ */
+#define ZNIPPY_DONE 1
+
+/**
+ * An argument is null, out of range or malformed.
+ */
+#define ZNIPPY_E_INVALID_ARGUMENT -1
+
+/**
+ * The handle can't do this in its present state, for instance after ZNIPPY_E_PANIC.
+ */
+#define ZNIPPY_E_INVALID_STATE -2
+
+/**
+ * This build, or this version, doesn't know the option, codec, kind or feature.
+ */
+#define ZNIPPY_E_UNSUPPORTED -3
+
+/**
+ * An allocation failed.
+ */
+#define ZNIPPY_E_NO_MEMORY -4
+
+/**
+ * A defect in the library was caught at its boundary; free the handle and report it.
+ */
+#define ZNIPPY_E_PANIC -5
+
+/**
+ * The handle is in use further up this thread's stack: it was called from its own callback.
+ */
+#define ZNIPPY_E_BUSY -6
+
+/**
+ * The handle was made before fork() and can't be used in the child.
+ */
+#define ZNIPPY_E_FORKED -7
+
+/**
+ * A limit of the options or of the format is exceeded.
+ */
+#define ZNIPPY_E_LIMIT -8
+
+/**
+ * An input or output operation failed; see znippy_error_os_code().
+ */
+#define ZNIPPY_E_IO -20
+
+/**
+ * There is no such file, directory or entry.
+ */
+#define ZNIPPY_E_NOT_FOUND -21
+
+/**
+ * The name exists already and replacing it was not asked for.
+ */
+#define ZNIPPY_E_EXISTS -22
+
+/**
+ * Permission denied.
+ */
+#define ZNIPPY_E_PERMISSION -23
+
+/**
+ * The disk or a quota is full.
+ */
+#define ZNIPPY_E_NO_SPACE -24
+
+/**
+ * A source file changed or vanished while it was being read.
+ */
+#define ZNIPPY_E_CHANGED -25
+
+/**
+ * The bytes are not a znippy archive.
+ */
+#define ZNIPPY_E_NOT_ARCHIVE -40
+
+/**
+ * The archive needs another version of the library.
+ */
+#define ZNIPPY_E_VERSION -41
+
+/**
+ * The archive is damaged or malformed; see znippy_error_rule().
+ */
+#define ZNIPPY_E_CORRUPT -42
+
+/**
+ * Bytes do not match their recorded hash.
+ */
+#define ZNIPPY_E_CHECKSUM -43
+
+/**
+ * A name in the archive would reach outside the destination, or is not a valid name.
+ */
+#define ZNIPPY_E_UNSAFE_PATH -44
+
+/**
+ * Cancelled by a token or by the progress function.
+ */
+#define ZNIPPY_E_CANCELLED -60
+
+/**
+ * A callback reported a failure without a status that the library knows.
+ */
+#define ZNIPPY_E_CALLBACK -61
+
+/**
+ * Done in part: what failed was counted.
+ */
+#define ZNIPPY_E_PARTIAL -62
+
+/**
+ * Worker threads; 0 (default) takes as many as there are processors. Never changes the bytes of an archive.
+ */
+#define ZNIPPY_OPT_THREADS 1
+
+/**
+ * zstd compression level.
+ */
+#define ZNIPPY_OPT_LEVEL 2
+
+/**
+ * Values for level, block size, slice size and small files: 0 default, 1 fast, 2 small, 3 max, 4 random.
+ */
+#define ZNIPPY_OPT_PRESET 3
+
+/**
+ * Files up to this many bytes share blocks with their neighbours.
+ */
+#define ZNIPPY_OPT_SMALL_FILE 4
+
+/**
+ * Bytes of small files that are compressed as one block.
+ */
+#define ZNIPPY_OPT_BLOCK_SIZE 5
+
+/**
+ * Big files are cut into slices of this many bytes; a power of two.
+ */
+#define ZNIPPY_OPT_SLICE_SIZE 6
+
+/**
+ * Order of small files in the archive: 0 by path, 1 by extension, file name and path.
+ */
+#define ZNIPPY_OPT_ORDER 7
+
+/**
+ * 1: try to compress every file, also those that look compressed already.
+ */
+#define ZNIPPY_OPT_NO_SKIP 8
+
+/**
+ * What to do where the name exists: 0 refuse, 1 replace.
+ */
+#define ZNIPPY_OPT_OVERWRITE 9
+
+/**
+ * What to do with a source file that can't be read or changes: 0 fail, 1 leave it out and count it.
+ */
+#define ZNIPPY_OPT_ON_ERROR 10
+
+/**
+ * Most bytes for buffers and contexts; a limit lowers threads, never changes bytes.
+ */
+#define ZNIPPY_OPT_MEMORY_LIMIT 11
+
+/**
+ * 1: record numeric user and group ids.
+ */
+#define ZNIPPY_OPT_RECORD_IDS 12
+
+/**
+ * Bytes: a UTF-8 label that is recorded in the index column `repo`.
+ */
+#define ZNIPPY_OPT_REPO 13
+
+/**
+ * Least milliseconds between two calls of the progress function.
+ */
+#define ZNIPPY_OPT_PROGRESS_INTERVAL 14
+
+/**
+ * Bytes of decoded blocks and index segments that an open archive keeps.
+ */
+#define ZNIPPY_OPT_CACHE_SIZE 15
+
+/**
+ * 1: store index segments without compression.
+ */
+#define ZNIPPY_OPT_PLAIN_INDEX 16
+
+/**
+ * Entries of more bytes than this are not read into memory as a whole.
+ */
+#define ZNIPPY_OPT_MAX_ENTRY_SIZE 17
+
+/**
+ * 1: give extracted files the recorded user and group ids.
+ */
+#define ZNIPPY_OPT_RESTORE_IDS 18
+
+/**
+ * 1: restore set-user-id, set-group-id and sticky bits, which are dropped otherwise.
+ */
+#define ZNIPPY_OPT_RESTORE_SETUID 19
+
+/**
+ * A regular file.
+ */
+#define ZNIPPY_KIND_FILE 0
+
+/**
+ * A directory.
+ */
+#define ZNIPPY_KIND_DIRECTORY 1
+
+/**
+ * A symbolic link.
+ */
+#define ZNIPPY_KIND_SYMLINK 2
+
+/**
+ * A further name of a file that stands in the archive under another name.
+ */
+#define ZNIPPY_KIND_HARDLINK 3
+
+/**
+ * A FIFO.
+ */
+#define ZNIPPY_KIND_FIFO 4
+
+/**
+ * A character device.
+ */
+#define ZNIPPY_KIND_CHAR_DEVICE 5
+
+/**
+ * A block device.
+ */
+#define ZNIPPY_KIND_BLOCK_DEVICE 6
+
+/**
+ * A socket.
+ */
+#define ZNIPPY_KIND_SOCKET 7
+
+/**
+ * Names are collected.
+ */
+#define ZNIPPY_PHASE_SCAN 1
+
+/**
+ * Files are read, compressed and written.
+ */
+#define ZNIPPY_PHASE_PACK 2
+
+/**
+ * The index is written, the archive synced and renamed.
+ */
+#define ZNIPPY_PHASE_FINISH 3
+
+/**
+ * The index is read.
+ */
+#define ZNIPPY_PHASE_LIST 4
+
+/**
+ * Entries are restored.
+ */
+#define ZNIPPY_PHASE_EXTRACT 5
+
+/**
+ * Bytes are checked against their hashes.
+ */
+#define ZNIPPY_PHASE_VERIFY 6
+
+/**
+ * znippy_entry_info.mode is recorded.
+ */
+#define ZNIPPY_ENTRY_HAS_MODE 1
+
+/**
+ * znippy_entry_info.mtime_ns is recorded.
+ */
+#define ZNIPPY_ENTRY_HAS_MTIME 2
+
+/**
+ * znippy_entry_info.uid is recorded.
+ */
+#define ZNIPPY_ENTRY_HAS_UID 4
+
+/**
+ * znippy_entry_info.gid is recorded.
+ */
+#define ZNIPPY_ENTRY_HAS_GID 8
+
+/**
+ * znippy_entry_info.rdev is recorded.
+ */
+#define ZNIPPY_ENTRY_HAS_RDEV 16
+
+/**
+ * znippy_entry_info.hash holds the BLAKE3 of the whole file.
+ */
+#define ZNIPPY_ENTRY_HAS_HASH 32
+
+/**
+ * znippy_source.flags: read_at may be called from several threads at once.
+ */
+#define ZNIPPY_SOURCE_CONCURRENT 1
+
+/**
+ * znippy_features(): this build packs and reads zstd.
+ */
+#define ZNIPPY_FEATURE_ZSTD 1
+
+/**
+ * A total that is not known (yet).
+ */
 #define ZNIPPY_UNKNOWN UINT64_MAX
 
-typedef struct znippy_error znippy_error;     /* owned by the caller */
+/**
+ * Stops the calls whose options have it. Any thread may trigger and query it at any time.
+ */
+typedef struct znippy_cancel znippy_cancel;
+
+/**
+ * Why a call failed. Made by failing calls, owned by the caller, immutable: any number of threads may read it.
+ */
+typedef struct znippy_error znippy_error;
+
+/**
+ * A run of entries: immutable, any number of threads at once. It outlives the reader that it came from.
+ */
+typedef struct znippy_listing znippy_listing;
+
+/**
+ * Values that a call works with. A call takes a snapshot when it begins, so changes made later don't reach it.
+ * NULL in place of options means defaults everywhere.
+ */
 typedef struct znippy_options znippy_options;
-typedef struct znippy_cancel znippy_cancel;   /* refcounted */
-typedef struct znippy_reader znippy_reader;   /* refcounted, any number of threads */
-typedef struct znippy_listing znippy_listing; /* owned, pins index segments; immutable, any number of threads */
 
-typedef struct { uint8_t *data; size_t len; size_t priv_; } znippy_buffer;
+/**
+ * An open archive: immutable, counted references, any number of threads at once. It keeps no threads.
+ */
+typedef struct znippy_reader znippy_reader;
 
-typedef struct {            /* what an entry is; out-struct */
-  uint32_t struct_size;
-  uint32_t kind;            /* ZNIPPY_KIND_*; may be a number of a later version */
-  uint64_t index;
-  const char *path;         /* NUL-terminated and path_len bytes; lives as long as the listing */
-  size_t path_len;
-  const char *link_target;  /* or NULL */
-  size_t link_target_len;
-  uint64_t size;            /* logical size, holes included; 0 for kinds without bytes */
-  uint64_t stored_size;     /* this entry's share of its blobs' stored bytes, rounded down */
-  int64_t mtime_ns;
-  uint64_t rdev;
-  uint32_t mode;            /* 07777 */
-  uint32_t uid;
-  uint32_t gid;
-  uint32_t slice_count;
-  uint32_t flags;           /* ZNIPPY_ENTRY_HAS_MODE 1, _HAS_MTIME 2, _HAS_UID 4, _HAS_GID 8, _HAS_RDEV 16, _HAS_HASH 32 */
-  uint32_t reserved0;
-  uint8_t hash[32];         /* BLAKE3 of the whole file where ZNIPPY_ENTRY_HAS_HASH */
-} znippy_entry_info;
+/**
+ * Outcome of a call: ZNIPPY_OK, ZNIPPY_DONE, or a negative ZNIPPY_E_*. Treat unknown negative numbers as failure.
+ */
+typedef int32_t znippy_status;
 
-typedef struct {            /* src/stats.rs, field by field, in its order */
-  uint32_t struct_size;
-  uint32_t reserved0;
-  uint64_t entries, files, files_stored, files_compressed, directories, symlinks, hardlinks, specials, slices, blocks,
-           duplicate_files, duplicate_bytes, skipped, failed, bytes_in, bytes_out, bytes_stored,
-           bytes_compressed_in, bytes_compressed_out, bytes_holes, bytes_index;
-  double ratio, seconds;
-} znippy_stats;
-
-typedef struct {            /* facts about an open archive, no decoding of blobs */
-  uint32_t struct_size;
-  uint32_t format_version;
-  uint64_t archive_size, entries, segments, blobs, payload_size, index_size;
-  uint8_t archive_digest[32];
-} znippy_archive_info;
-
+/**
+ * How far a job is.
+ */
 typedef struct {
-  uint32_t struct_size;
-  uint32_t phase;           /* ZNIPPY_PHASE_* */
-  uint64_t entries_done, entries_total, bytes_done, bytes_total; /* totals ZNIPPY_UNKNOWN where not known */
-  const char *path;         /* or NULL */
-  size_t path_len;
+    /**
+     * Size of the library's struct: read a field only if this covers it.
+     */
+    uint32_t struct_size;
+    /**
+     * ZNIPPY_PHASE_*.
+     */
+    uint32_t phase;
+    /**
+     * Entries dealt with in this phase.
+     */
+    uint64_t entries_done;
+    /**
+     * Entries of this phase, or ZNIPPY_UNKNOWN.
+     */
+    uint64_t entries_total;
+    /**
+     * Original bytes dealt with in this phase.
+     */
+    uint64_t bytes_done;
+    /**
+     * Original bytes of this phase, or ZNIPPY_UNKNOWN.
+     */
+    uint64_t bytes_total;
+    /**
+     * An entry that is being dealt with (NUL-terminated), or NULL.
+     */
+    const char *path;
+    /**
+     * Bytes of the path, without the NUL.
+     */
+    size_t path_len;
 } znippy_progress;
 
-typedef int32_t (*znippy_progress_fn)(void *user_data, const znippy_progress *progress); /* non-zero = stop */
+/**
+ * Called with the progress of a job, on the thread that made the call and nowhere else. The struct and its
+ * path are the library's and end with the callback. Non-zero stops the job with ZNIPPY_E_CANCELLED.
+ */
+typedef int32_t (*znippy_progress_fn)(void *user_data, const znippy_progress *progress);
+
+/**
+ * Gives `user_data` back to the host: called exactly once, on any thread.
+ */
 typedef void (*znippy_release_fn)(void *user_data);
 
-typedef struct {            /* random-access input */
-  uint32_t struct_size;
-  uint32_t flags;           /* ZNIPPY_SOURCE_CONCURRENT 1: read_at may be called from several threads at once */
-  void *user_data;
-  uint64_t size;
-  int64_t (*read_at)(void *user_data, uint64_t offset, void *buffer, size_t len); /* bytes >= 0, or negative status */
-  znippy_release_fn release;
+/**
+ * What a job did; sizes are bytes. Set struct_size before the call.
+ */
+typedef struct {
+    /**
+     * sizeof(znippy_stats), set by the caller.
+     */
+    uint32_t struct_size;
+    /**
+     * 0.
+     */
+    uint32_t reserved0;
+    /**
+     * Entries of every kind.
+     */
+    uint64_t entries;
+    /**
+     * Regular files, hard links not counted.
+     */
+    uint64_t files;
+    /**
+     * Files none of whose bytes are compressed.
+     */
+    uint64_t files_stored;
+    /**
+     * Files some or all of whose bytes are compressed.
+     */
+    uint64_t files_compressed;
+    /**
+     * Directories.
+     */
+    uint64_t directories;
+    /**
+     * Symbolic links.
+     */
+    uint64_t symlinks;
+    /**
+     * Hard links beyond the first name of a file.
+     */
+    uint64_t hardlinks;
+    /**
+     * FIFOs, devices and sockets.
+     */
+    uint64_t specials;
+    /**
+     * Slices: runs of file bytes, the rows of the index.
+     */
+    uint64_t slices;
+    /**
+     * Blocks: what is compressed as one unit.
+     */
+    uint64_t blocks;
+    /**
+     * Files whose bytes another file of the archive has already.
+     */
+    uint64_t duplicate_files;
+    /**
+     * Bytes that duplicates did not cost.
+     */
+    uint64_t duplicate_bytes;
+    /**
+     * Entries left out by option.
+     */
+    uint64_t skipped;
+    /**
+     * Entries that failed.
+     */
+    uint64_t failed;
+    /**
+     * Original bytes of all files, holes and duplicates included.
+     */
+    uint64_t bytes_in;
+    /**
+     * Bytes of the archive (packing) or bytes written (extraction).
+     */
+    uint64_t bytes_out;
+    /**
+     * Original bytes of blocks that are stored as they are.
+     */
+    uint64_t bytes_stored;
+    /**
+     * Original bytes of blocks that are compressed.
+     */
+    uint64_t bytes_compressed_in;
+    /**
+     * What the compressed blocks take in the archive.
+     */
+    uint64_t bytes_compressed_out;
+    /**
+     * Bytes of holes, which take no room.
+     */
+    uint64_t bytes_holes;
+    /**
+     * Bytes of index, sections, manifest and frame.
+     */
+    uint64_t bytes_index;
+    /**
+     * bytes_in / bytes_out; 0 where nothing was written.
+     */
+    double ratio;
+    /**
+     * Wall time in seconds.
+     */
+    double seconds;
+} znippy_stats;
+
+/**
+ * Random-access input through callbacks.
+ */
+typedef struct {
+    /**
+     * sizeof(znippy_source), set by the caller. Too small a value: nothing else in here is read or released.
+     */
+    uint32_t struct_size;
+    /**
+     * 0 or ZNIPPY_SOURCE_CONCURRENT. Without it the library makes one call of read_at at a time.
+     */
+    uint32_t flags;
+    /**
+     * First argument of the callbacks.
+     */
+    void *user_data;
+    /**
+     * Bytes in all.
+     */
+    uint64_t size;
+    /**
+     * Reads up to len bytes at offset, on any thread; never asked for bytes beyond size. Returns how many bytes
+     * were read, at least 1 (the rest is asked for again), or a negative ZNIPPY_E_* that becomes the status of
+     * the call that needed the bytes. It must not unwind or longjmp; the same reader called from in here answers
+     * ZNIPPY_E_BUSY.
+     */
+    int64_t (*read_at)(void *user_data, uint64_t offset, void *buffer, size_t len);
+    /**
+     * Called once with user_data when the library is done with it; may be NULL.
+     */
+    znippy_release_fn release;
 } znippy_source;
 
-/* library */
-uint32_t znippy_version_number(void);   /* major * 1000000 + minor * 1000 + patch */
-const char *znippy_version_string(void);
-uint64_t znippy_features(void);
-const char *znippy_status_name(znippy_status status);
-const char *znippy_status_message(znippy_status status);
-/* error */
-znippy_status znippy_error_status(const znippy_error *error);
-const char *znippy_error_message(const znippy_error *error);
-int32_t znippy_error_os_code(const znippy_error *error);
-const char *znippy_error_path(const znippy_error *error, size_t *len_out);
-const char *znippy_error_rule(const znippy_error *error);  /* stable name of the refusal rule, or NULL */
-void znippy_error_free(znippy_error *error);
-/* options */
-znippy_options *znippy_options_new(void);
-znippy_options *znippy_options_clone(const znippy_options *options);
-void znippy_options_free(znippy_options *options);
-znippy_status znippy_options_set_i64(znippy_options *options, uint32_t key, int64_t value, znippy_error **err);
-znippy_status znippy_options_set_bytes(znippy_options *options, uint32_t key, const void *data, size_t len, znippy_error **err);
-znippy_status znippy_options_get_i64(const znippy_options *options, uint32_t key, int64_t *value_out, znippy_error **err);
-znippy_status znippy_option_bounds(uint32_t key, int64_t *min_out, int64_t *max_out);
-const char *znippy_option_name(uint32_t key);   /* NULL for unknown keys */
-const char *znippy_option_help(uint32_t key);
-uint32_t znippy_option_key(const char *name);   /* 0 for unknown names */
-void znippy_options_set_progress(znippy_options *options, znippy_progress_fn function, void *user_data, znippy_release_fn release);
-void znippy_options_set_cancel(znippy_options *options, const znippy_cancel *cancel);
-/* cancel */
-znippy_cancel *znippy_cancel_new(void);
-void znippy_cancel_trigger(const znippy_cancel *cancel);
-int32_t znippy_cancel_is_triggered(const znippy_cancel *cancel);
-void znippy_cancel_free(znippy_cancel *cancel);
-/* one-shot */
-znippy_status znippy_compress_dir(const char *src_dir, const char *archive_path, const znippy_options *options, znippy_stats *stats_out, znippy_error **err);
-znippy_status znippy_extract_archive(const char *archive_path, const char *dest_dir, const znippy_options *options, znippy_stats *stats_out, znippy_error **err);
-/* reader */
-znippy_status znippy_reader_open(const char *archive_path, const znippy_options *options, znippy_reader **reader_out, znippy_error **err);
-znippy_status znippy_reader_open_fd(intptr_t fd, const znippy_options *options, znippy_reader **reader_out, znippy_error **err);
-znippy_status znippy_reader_open_memory(const void *data, size_t len, znippy_release_fn release, void *user_data, const znippy_options *options, znippy_reader **reader_out, znippy_error **err);
-znippy_status znippy_reader_open_source(const znippy_source *source, const znippy_options *options, znippy_reader **reader_out, znippy_error **err);
-znippy_reader *znippy_reader_retain(const znippy_reader *reader);
-void znippy_reader_free(znippy_reader *reader);
-uint64_t znippy_reader_entry_count(const znippy_reader *reader);
-znippy_status znippy_reader_info(const znippy_reader *reader, znippy_archive_info *info_out, znippy_error **err);
-znippy_status znippy_reader_metadata(const znippy_reader *reader, const char *name, const char **value_out); /* schema metadata: "level", "zstd_version", ...; NULL where absent; lives as long as the reader */
-znippy_status znippy_reader_tree_digest(const znippy_reader *reader, uint8_t digest_out[32], znippy_error **err);
-znippy_status znippy_reader_find(const znippy_reader *reader, const char *path, size_t path_len, uint64_t *index_out, znippy_error **err); /* ZNIPPY_E_NOT_FOUND */
-znippy_status znippy_reader_find_prefix(const znippy_reader *reader, const char *prefix, size_t prefix_len, uint64_t *first_out, uint64_t *count_out, znippy_error **err);
-znippy_status znippy_reader_list(const znippy_reader *reader, uint64_t first, size_t capacity, znippy_listing **listing_out, znippy_error **err); /* up to capacity entries from first */
-size_t znippy_listing_count(const znippy_listing *listing);
-znippy_status znippy_listing_get(const znippy_listing *listing, size_t position, znippy_entry_info *info_out, znippy_error **err);
-void znippy_listing_free(znippy_listing *listing);
-znippy_status znippy_reader_read_at(const znippy_reader *reader, uint64_t index, uint64_t offset, void *buffer, size_t len, size_t *read_out, znippy_error **err);
-znippy_status znippy_reader_read(const znippy_reader *reader, uint64_t index, const znippy_options *options, znippy_buffer *buffer_out, znippy_error **err);
-void znippy_buffer_free(znippy_buffer *buffer);
-znippy_status znippy_reader_extract_all(const znippy_reader *reader, const char *dest_dir, const znippy_options *options, znippy_stats *stats_out, znippy_error **err);
-znippy_status znippy_reader_verify(const znippy_reader *reader, const znippy_options *options, znippy_stats *stats_out, znippy_error **err);
-znippy_status znippy_reader_verify_quick(const znippy_reader *reader, const znippy_options *options, znippy_stats *stats_out, znippy_error **err);
-znippy_status znippy_reader_verify_entry(const znippy_reader *reader, uint64_t index, znippy_error **err);
-#endif
+/**
+ * Facts about an open archive; sizes are bytes. Set struct_size before the call.
+ */
+typedef struct {
+    /**
+     * sizeof(znippy_archive_info), set by the caller.
+     */
+    uint32_t struct_size;
+    /**
+     * Version of the archive's format.
+     */
+    uint32_t format_version;
+    /**
+     * Bytes of the archive.
+     */
+    uint64_t archive_size;
+    /**
+     * Entries.
+     */
+    uint64_t entries;
+    /**
+     * Index segments.
+     */
+    uint64_t segments;
+    /**
+     * Blobs.
+     */
+    uint64_t blobs;
+    /**
+     * Bytes of all blobs.
+     */
+    uint64_t payload_size;
+    /**
+     * Everything else.
+     */
+    uint64_t index_size;
+    /**
+     * BLAKE3 that covers, directly or through other hashes, every byte that matters.
+     */
+    uint8_t archive_digest[32];
+} znippy_archive_info;
+
+/**
+ * Library memory that holds the bytes of one entry. Freed by znippy_buffer_free() and nothing else.
+ */
+typedef struct {
+    /**
+     * The bytes; NULL where there are none.
+     */
+    uint8_t *data;
+    /**
+     * How many.
+     */
+    size_t len;
+    /**
+     * The library's; leave it alone.
+     */
+    size_t priv_;
+} znippy_buffer;
+
+/**
+ * What an entry is. Set struct_size before the call.
+ */
+typedef struct {
+    /**
+     * sizeof(znippy_entry_info), set by the caller.
+     */
+    uint32_t struct_size;
+    /**
+     * ZNIPPY_KIND_*; may be a number of a later version.
+     */
+    uint32_t kind;
+    /**
+     * Number of the entry in the archive.
+     */
+    uint64_t index;
+    /**
+     * The exact path: NUL-terminated, path_len bytes, not always UTF-8; lives as long as the listing.
+     */
+    const char *path;
+    /**
+     * Bytes of the path, without the NUL.
+     */
+    size_t path_len;
+    /**
+     * Target of a symbolic link, or first path of a hard link's group; else NULL. Lives as the path does.
+     */
+    const char *link_target;
+    /**
+     * Bytes of the target, without the NUL.
+     */
+    size_t link_target_len;
+    /**
+     * Logical size, holes included; 0 for kinds without bytes.
+     */
+    uint64_t size;
+    /**
+     * This entry's share of its blobs' stored bytes, rounded down.
+     */
+    uint64_t stored_size;
+    /**
+     * Modification time in nanoseconds since the epoch.
+     */
+    int64_t mtime_ns;
+    /**
+     * Device number of character and block devices.
+     */
+    uint64_t rdev;
+    /**
+     * The low 12 mode bits (07777).
+     */
+    uint32_t mode;
+    /**
+     * User id.
+     */
+    uint32_t uid;
+    /**
+     * Group id.
+     */
+    uint32_t gid;
+    /**
+     * Slices with bytes.
+     */
+    uint32_t slice_count;
+    /**
+     * ZNIPPY_ENTRY_HAS_*: which of the fields are recorded; the others are 0.
+     */
+    uint32_t flags;
+    /**
+     * 0.
+     */
+    uint32_t reserved0;
+    /**
+     * BLAKE3 of the whole file where ZNIPPY_ENTRY_HAS_HASH is set.
+     */
+    uint8_t hash[32];
+} znippy_entry_info;
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+/**
+ * Version of the library that runs: major * 1000000 + minor * 1000 + patch. ZNIPPY_VERSION_NUMBER is that of the
+ * header that the caller was built with.
+ *
+ * Ownership: takes nothing. Threads: any. Errors: none.
+ */
+ZNIPPY_API uint32_t znippy_version_number(void);
+
+/**
+ * The same as text.
+ *
+ * Ownership: static. Threads: any. Errors: none.
+ */
+ZNIPPY_API const char *znippy_version_string(void);
+
+/**
+ * What this build holds: ZNIPPY_FEATURE_* bits.
+ *
+ * Ownership: takes nothing. Threads: any. Errors: none.
+ */
+ZNIPPY_API uint64_t znippy_features(void);
+
+/**
+ * The name of a status, such as "ZNIPPY_E_CORRUPT"; "ZNIPPY_E_UNKNOWN" for numbers of later versions. Never NULL.
+ *
+ * Ownership: static. Threads: any. Errors: none.
+ */
+ZNIPPY_API const char *znippy_status_name(znippy_status status);
+
+/**
+ * One sentence about a status, for people. Never NULL.
+ *
+ * Ownership: static. Threads: any. Errors: none.
+ */
+ZNIPPY_API const char *znippy_status_message(znippy_status status);
+
+/**
+ * The name of an option, such as "block-size"; NULL for unknown keys.
+ *
+ * Ownership: static. Threads: any. Errors: none.
+ */
+ZNIPPY_API const char *znippy_option_name(uint32_t key);
+
+/**
+ * One sentence about an option, with units; NULL for unknown keys.
+ *
+ * Ownership: static. Threads: any. Errors: none.
+ */
+ZNIPPY_API const char *znippy_option_help(uint32_t key);
+
+/**
+ * The key of the option with this name; 0 for unknown names and for NULL.
+ *
+ * Ownership: takes nothing. Threads: any. Errors: none.
+ */
+ZNIPPY_API uint32_t znippy_option_key(const char *name);
+
+/**
+ * The status that the failing call returned; ZNIPPY_OK for NULL.
+ *
+ * Ownership: takes nothing. Threads: any. Errors: none.
+ */
+ZNIPPY_API znippy_status znippy_error_status(const znippy_error *error);
+
+/**
+ * What happened, as UTF-8 text for people, with the path and the causes; never NULL.
+ *
+ * Ownership: lives as long as the error. Threads: any. Errors: none.
+ */
+ZNIPPY_API const char *znippy_error_message(const znippy_error *error);
+
+/**
+ * The operating system's error number (errno), or 0.
+ *
+ * Ownership: takes nothing. Threads: any. Errors: none.
+ */
+ZNIPPY_API int32_t znippy_error_os_code(const znippy_error *error);
+
+/**
+ * The path or entry that the error is about, byte for byte and NUL-terminated, or NULL. Its length without the
+ * NUL goes to *len_out, which may be NULL, and is 0 where there is no path.
+ *
+ * Ownership: lives as long as the error. Threads: any. Errors: none.
+ */
+ZNIPPY_API const char *znippy_error_path(const znippy_error *error, size_t *len_out);
+
+/**
+ * The stable name of the check that refused something, such as "path.dotdot", or NULL.
+ *
+ * Ownership: lives as long as the error. Threads: any. Errors: none.
+ */
+ZNIPPY_API const char *znippy_error_rule(const znippy_error *error);
+
+/**
+ * Frees an error; NULL is fine.
+ *
+ * Ownership: takes the error. Threads: any, once. Errors: none.
+ */
+ZNIPPY_API void znippy_error_free(znippy_error *error);
+
+/**
+ * Options with defaults everywhere; NULL without memory.
+ *
+ * Ownership: the caller's, freed by znippy_options_free(). Threads: any. Errors: NULL.
+ */
+ZNIPPY_API znippy_options *znippy_options_new(void);
+
+/**
+ * A copy, which shares the progress function, its user_data and the cancel token; NULL gives defaults.
+ *
+ * Ownership: the caller's, freed by znippy_options_free(). Threads: any. Errors: NULL for what is not options.
+ */
+ZNIPPY_API znippy_options *znippy_options_clone(const znippy_options *options);
+
+/**
+ * Frees options; NULL is fine. Calls that began with them go on undisturbed.
+ *
+ * Ownership: takes the handle. Threads: any, once, and not while another thread uses this handle. Errors: none.
+ */
+ZNIPPY_API void znippy_options_free(znippy_options *options);
+
+/**
+ * Sets a number, a flag (0 or 1) or a choice.
+ *
+ * Ownership: takes nothing. Threads: one at a time.
+ * Errors: ZNIPPY_E_UNSUPPORTED for an unknown key, ZNIPPY_E_INVALID_ARGUMENT out of bounds or for a bytes option.
+ */
+ZNIPPY_API
+znippy_status znippy_options_set_i64(znippy_options *options,
+                                     uint32_t key,
+                                     int64_t value,
+                                     znippy_error **err);
+
+/**
+ * Sets an option that takes bytes; data may be NULL where len is 0.
+ *
+ * Ownership: the bytes are copied. Threads: one at a time.
+ * Errors: ZNIPPY_E_UNSUPPORTED for an unknown key, ZNIPPY_E_INVALID_ARGUMENT for bytes or an option that don't fit.
+ */
+ZNIPPY_API
+znippy_status znippy_options_set_bytes(znippy_options *options,
+                                       uint32_t key,
+                                       const void *data,
+                                       size_t len,
+                                       znippy_error **err);
+
+/**
+ * Reads the value in force: what was set, or what the preset says, or the default. NULL options have defaults.
+ *
+ * Ownership: takes nothing. Threads: any, but not while another sets something.
+ * Errors: ZNIPPY_E_UNSUPPORTED for an unknown key, ZNIPPY_E_INVALID_ARGUMENT for a bytes option.
+ */
+ZNIPPY_API
+znippy_status znippy_options_get_i64(const znippy_options *options,
+                                     uint32_t key,
+                                     int64_t *value_out,
+                                     znippy_error **err);
+
+/**
+ * The least and the greatest value of an option; of its length where it takes bytes.
+ *
+ * Ownership: takes nothing. Threads: any. Errors: ZNIPPY_E_UNSUPPORTED for an unknown key.
+ */
+ZNIPPY_API znippy_status znippy_option_bounds(uint32_t key, int64_t *min_out, int64_t *max_out);
+
+/**
+ * Installs the progress function in place of the one before; NULL removes it.
+ *
+ * Ownership: user_data is the library's from here on, whatever happens. release, which may be NULL, gives it
+ * back once: when the function is replaced or the last options and calls that share it are gone, or at once if
+ * options or function is NULL. Threads: one at a time; calls that share options and run at the same time call
+ * the function each in its own thread. Errors: none.
+ */
+ZNIPPY_API
+void znippy_options_set_progress(znippy_options *options,
+                                 znippy_progress_fn function,
+                                 void *user_data,
+                                 znippy_release_fn release);
+
+/**
+ * Attaches a token in place of the one before; NULL detaches it.
+ *
+ * Ownership: takes a reference of its own. Threads: one at a time. Errors: none.
+ */
+ZNIPPY_API void znippy_options_set_cancel(znippy_options *options, const znippy_cancel *cancel);
+
+/**
+ * A token that is not triggered; NULL without memory.
+ *
+ * Ownership: the caller's, freed by znippy_cancel_free(). Threads: any. Errors: NULL.
+ */
+ZNIPPY_API znippy_cancel *znippy_cancel_new(void);
+
+/**
+ * Stops every running and later call that has the token, within 100 ms as a rule; they return
+ * ZNIPPY_E_CANCELLED and leave nothing behind. There is no way back. NULL is fine.
+ *
+ * Ownership: takes nothing. Threads: any, and signal handlers: it is one atomic store. Errors: none.
+ */
+ZNIPPY_API void znippy_cancel_trigger(const znippy_cancel *cancel);
+
+/**
+ * 1 once triggered, else 0; 0 for NULL.
+ *
+ * Ownership: takes nothing. Threads: any. Errors: none.
+ */
+ZNIPPY_API int32_t znippy_cancel_is_triggered(const znippy_cancel *cancel);
+
+/**
+ * Drops the caller's reference; options that have the token keep theirs. NULL is fine.
+ *
+ * Ownership: takes the handle. Threads: any, once, and not while another thread uses this handle. Errors: none.
+ */
+ZNIPPY_API void znippy_cancel_free(znippy_cancel *cancel);
+
+/**
+ * Packs the directory src_dir into the archive archive_path, which appears complete under its name or not at
+ * all, and may not exist unless ZNIPPY_OPT_OVERWRITE says so. The bytes don't depend on the number of threads,
+ * the time or the host.
+ *
+ * Ownership: takes nothing; stats_out may be NULL. Threads: any; progress is reported on the calling one.
+ * Errors: any of I/O, ZNIPPY_E_CHANGED, ZNIPPY_E_LIMIT, ZNIPPY_E_CANCELLED.
+ */
+ZNIPPY_API
+znippy_status znippy_compress_dir(const char *src_dir,
+                                  const char *archive_path,
+                                  const znippy_options *options,
+                                  znippy_stats *stats_out,
+                                  znippy_error **err);
+
+/**
+ * Restores the whole archive below dest_dir, which is made where it doesn't exist; its parent must exist.
+ * Nothing is written outside dest_dir, and no bytes that don't match their hash stay under a file's name.
+ *
+ * Ownership: takes nothing; stats_out may be NULL. Threads: any; progress is reported on the calling one.
+ * Errors: any of I/O and format, ZNIPPY_E_EXISTS, ZNIPPY_E_UNSAFE_PATH, ZNIPPY_E_LIMIT, ZNIPPY_E_CANCELLED.
+ */
+ZNIPPY_API
+znippy_status znippy_extract_archive(const char *archive_path,
+                                     const char *dest_dir,
+                                     const znippy_options *options,
+                                     znippy_stats *stats_out,
+                                     znippy_error **err);
+
+/**
+ * Opens an archive by path. Constant time: the tail is read and checked, the rest when it is used.
+ *
+ * Ownership: *reader_out is the caller's, freed by znippy_reader_free(). Threads: any.
+ * Errors: any of I/O, ZNIPPY_E_NOT_ARCHIVE, ZNIPPY_E_VERSION, ZNIPPY_E_CORRUPT, ZNIPPY_E_LIMIT.
+ */
+ZNIPPY_API
+znippy_status znippy_reader_open(const char *archive_path,
+                                 const znippy_options *options,
+                                 znippy_reader **reader_out,
+                                 znippy_error **err);
+
+/**
+ * Opens an archive over an open file descriptor, which must allow reads at offsets; its position is not used.
+ *
+ * Ownership: the descriptor is duplicated (close-on-exec) and stays the caller's. *reader_out is the caller's,
+ * freed by znippy_reader_free(). Threads: any. Errors: those of znippy_reader_open().
+ */
+ZNIPPY_API
+znippy_status znippy_reader_open_fd(intptr_t fd,
+                                    const znippy_options *options,
+                                    znippy_reader **reader_out,
+                                    znippy_error **err);
+
+/**
+ * Opens an archive in memory, whose bytes must not change until they are released. Without release they must
+ * outlive the reader.
+ *
+ * Ownership: user_data is the library's when the call begins, whatever it returns; release, which may be NULL,
+ * gives it back once, on failure before the call returns, else when the last reference to the reader is gone.
+ * *reader_out is the caller's, freed by znippy_reader_free(). Threads: any.
+ * Errors: those of znippy_reader_open().
+ */
+ZNIPPY_API
+znippy_status znippy_reader_open_memory(const void *data,
+                                        size_t len,
+                                        znippy_release_fn release,
+                                        void *user_data,
+                                        const znippy_options *options,
+                                        znippy_reader **reader_out,
+                                        znippy_error **err);
+
+/**
+ * Opens an archive through callbacks.
+ *
+ * Ownership: the struct is copied. source->user_data is the library's when the call begins, whatever it
+ * returns, save for a struct_size that is too small; source->release gives it back once, on failure before the
+ * call returns, else when the last reference to the reader is gone. *reader_out is the caller's, freed by
+ * znippy_reader_free(). Threads: any. Errors: those of znippy_reader_open(), and what read_at reports.
+ */
+ZNIPPY_API
+znippy_status znippy_reader_open_source(const znippy_source *source,
+                                        const znippy_options *options,
+                                        znippy_reader **reader_out,
+                                        znippy_error **err);
+
+/**
+ * Another reference to the same reader; NULL for NULL.
+ *
+ * Ownership: the caller's, to be dropped by a znippy_reader_free() of its own. Threads: any. Errors: NULL.
+ */
+ZNIPPY_API znippy_reader *znippy_reader_retain(const znippy_reader *reader);
+
+/**
+ * Drops a reference; with the last one the archive is closed and its source released. Listings and buffers live
+ * on. NULL is fine, and so is the middle of a callback.
+ *
+ * Ownership: takes one reference. Threads: any. Errors: none.
+ */
+ZNIPPY_API void znippy_reader_free(znippy_reader *reader);
+
+/**
+ * Number of entries; 0 for NULL.
+ *
+ * Ownership: takes nothing. Threads: any number. Errors: none.
+ */
+ZNIPPY_API uint64_t znippy_reader_entry_count(const znippy_reader *reader);
+
+/**
+ * Facts about the archive. No blob is decoded.
+ *
+ * Ownership: the caller's struct, with struct_size set. Threads: any number.
+ * Errors: ZNIPPY_E_INVALID_ARGUMENT, ZNIPPY_E_BUSY.
+ */
+ZNIPPY_API
+znippy_status znippy_reader_info(const znippy_reader *reader,
+                                 znippy_archive_info *info_out,
+                                 znippy_error **err);
+
+/**
+ * What the archive records about itself under a name, such as "level" or "zstd_version": UTF-8, or NULL where
+ * there is nothing.
+ *
+ * Ownership: *value_out lives as long as the reader. Threads: any number.
+ * Errors: ZNIPPY_E_INVALID_ARGUMENT, ZNIPPY_E_BUSY.
+ */
+ZNIPPY_API znippy_status znippy_reader_metadata(const znippy_reader *reader, const char *name, const char **value_out);
+
+/**
+ * The digest of the tree: equal for equal trees, whatever the options, level and version they were packed with.
+ * The whole index is read, no blob is decoded.
+ *
+ * Ownership: the caller's 32 bytes. Threads: any number.
+ * Errors: any of I/O and format, ZNIPPY_E_INVALID_ARGUMENT, ZNIPPY_E_BUSY.
+ *
+ */
+ZNIPPY_API
+znippy_status znippy_reader_tree_digest(const znippy_reader *reader,
+                                        uint8_t digest_out[32],
+                                        znippy_error **err);
+
+/**
+ * The number of the entry with exactly this path.
+ *
+ * Ownership: takes nothing. Threads: any number.
+ * Errors: ZNIPPY_E_NOT_FOUND, any of I/O and format, ZNIPPY_E_INVALID_ARGUMENT, ZNIPPY_E_BUSY.
+ */
+ZNIPPY_API
+znippy_status znippy_reader_find(const znippy_reader *reader,
+                                 const char *path,
+                                 size_t path_len,
+                                 uint64_t *index_out,
+                                 znippy_error **err);
+
+/**
+ * The entries at and below a directory (or of one path): `*count_out` of them from number `*first_out` on. The
+ * empty prefix is everything; no match is no error.
+ *
+ * Ownership: takes nothing. Threads: any number.
+ * Errors: any of I/O and format, ZNIPPY_E_INVALID_ARGUMENT, ZNIPPY_E_BUSY.
+ */
+ZNIPPY_API
+znippy_status znippy_reader_find_prefix(const znippy_reader *reader,
+                                        const char *prefix,
+                                        size_t prefix_len,
+                                        uint64_t *first_out,
+                                        uint64_t *count_out,
+                                        znippy_error **err);
+
+/**
+ * Reads an entry's bytes at an offset. Only the blocks that hold them are decoded, and each slice that is
+ * touched is checked whole. `*read_out` is less than len at the end of the entry only, and 0 beyond it.
+ *
+ * Ownership: the caller's buffer, which may be NULL where len is 0; on failure its bytes are undefined.
+ * Threads: any number. Errors: any of I/O and format, ZNIPPY_E_INVALID_ARGUMENT, ZNIPPY_E_BUSY.
+ */
+ZNIPPY_API
+znippy_status znippy_reader_read_at(const znippy_reader *reader,
+                                    uint64_t index,
+                                    uint64_t offset,
+                                    void *buffer,
+                                    size_t len,
+                                    size_t *read_out,
+                                    znippy_error **err);
+
+/**
+ * Reads a whole entry into memory of the library; entries of more than ZNIPPY_OPT_MAX_ENTRY_SIZE bytes are
+ * refused.
+ *
+ * Ownership: the bytes are the caller's, freed by znippy_buffer_free(); they outlive the reader.
+ * Threads: any number.
+ * Errors: ZNIPPY_E_LIMIT, any of I/O and format, ZNIPPY_E_INVALID_ARGUMENT, ZNIPPY_E_BUSY.
+ */
+ZNIPPY_API
+znippy_status znippy_reader_read(const znippy_reader *reader,
+                                 uint64_t index,
+                                 const znippy_options *options,
+                                 znippy_buffer *buffer_out,
+                                 znippy_error **err);
+
+/**
+ * Restores the whole archive below dest_dir, as znippy_extract_archive() does.
+ *
+ * Ownership: takes nothing; stats_out may be NULL. Threads: any number; progress is reported on the calling one.
+ * Errors: those of znippy_extract_archive(), ZNIPPY_E_BUSY.
+ */
+ZNIPPY_API
+znippy_status znippy_reader_extract_all(const znippy_reader *reader,
+                                        const char *dest_dir,
+                                        const znippy_options *options,
+                                        znippy_stats *stats_out,
+                                        znippy_error **err);
+
+/**
+ * Checks everything: every slice and file against its hash, and what spans segments. Nothing is written.
+ *
+ * Ownership: takes nothing; stats_out may be NULL. Threads: any number; progress is reported on the calling one.
+ * Errors: ZNIPPY_E_CHECKSUM, ZNIPPY_E_CORRUPT, any of I/O, ZNIPPY_E_CANCELLED, ZNIPPY_E_BUSY.
+ */
+ZNIPPY_API
+znippy_status znippy_reader_verify(const znippy_reader *reader,
+                                   const znippy_options *options,
+                                   znippy_stats *stats_out,
+                                   znippy_error **err);
+
+/**
+ * Checks stored bytes against their hashes without decoding them: finds every damaged byte, at the speed of
+ * the disk.
+ *
+ * Ownership: takes nothing; stats_out may be NULL. Threads: any number; progress is reported on the calling one.
+ * Errors: those of znippy_reader_verify().
+ */
+ZNIPPY_API
+znippy_status znippy_reader_verify_quick(const znippy_reader *reader,
+                                         const znippy_options *options,
+                                         znippy_stats *stats_out,
+                                         znippy_error **err);
+
+/**
+ * Checks one entry's bytes against their hashes.
+ *
+ * Ownership: takes nothing. Threads: any number. Errors: those of znippy_reader_verify().
+ */
+ZNIPPY_API znippy_status znippy_reader_verify_entry(const znippy_reader *reader, uint64_t index, znippy_error **err);
+
+/**
+ * Lists up to capacity entries from number first on, in the order of the index; fewer, or none, at the end.
+ *
+ * Ownership: *listing_out is the caller's, freed by znippy_listing_free(); it keeps what it needs of the index.
+ * Threads: any number. Errors: any of I/O and format, ZNIPPY_E_INVALID_ARGUMENT, ZNIPPY_E_BUSY.
+ */
+ZNIPPY_API
+znippy_status znippy_reader_list(const znippy_reader *reader,
+                                 uint64_t first,
+                                 size_t capacity,
+                                 znippy_listing **listing_out,
+                                 znippy_error **err);
+
+/**
+ * Number of entries in the listing; 0 for NULL.
+ *
+ * Ownership: takes nothing. Threads: any number. Errors: none.
+ */
+ZNIPPY_API size_t znippy_listing_count(const znippy_listing *listing);
+
+/**
+ * The entry at a position of the listing, from 0.
+ *
+ * Ownership: the caller's struct, with struct_size set; path and link_target live as long as the listing.
+ * Threads: any number. Errors: ZNIPPY_E_INVALID_ARGUMENT, also for a position beyond the end.
+ */
+ZNIPPY_API
+znippy_status znippy_listing_get(const znippy_listing *listing,
+                                 size_t position,
+                                 znippy_entry_info *info_out,
+                                 znippy_error **err);
+
+/**
+ * Frees a listing and with it the paths that came from it; NULL is fine.
+ *
+ * Ownership: takes the listing. Threads: any, once, and not while another thread uses it. Errors: none.
+ */
+ZNIPPY_API void znippy_listing_free(znippy_listing *listing);
+
+/**
+ * Frees the bytes and zeroes the struct, so that a second call does nothing; NULL is fine. The struct itself is
+ * the caller's.
+ *
+ * Ownership: takes the bytes. Threads: any, once. Errors: none.
+ */
+ZNIPPY_API void znippy_buffer_free(znippy_buffer *buffer);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* ZNIPPY_H */

@@ -20,6 +20,7 @@ extern crate self as znippy;
 pub mod archive;
 #[forbid(unsafe_code)]
 mod beneath;
+pub mod capi;
 pub mod error;
 #[forbid(unsafe_code)]
 pub mod extract;

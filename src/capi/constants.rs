@@ -1,0 +1,244 @@
+//! The numbers of the C interface. They stand here by hand because the header generator reads plain
+//! constants only; tests hold them to the tables of the library, which decide.
+
+/// Done.
+pub const ZNIPPY_OK: i32 = 0;
+/// Nothing more to come.
+pub const ZNIPPY_DONE: i32 = 1;
+/// An argument is null, out of range or malformed.
+pub const ZNIPPY_E_INVALID_ARGUMENT: i32 = -1;
+/// The handle can't do this in its present state, for instance after ZNIPPY_E_PANIC.
+pub const ZNIPPY_E_INVALID_STATE: i32 = -2;
+/// This build, or this version, doesn't know the option, codec, kind or feature.
+pub const ZNIPPY_E_UNSUPPORTED: i32 = -3;
+/// An allocation failed.
+pub const ZNIPPY_E_NO_MEMORY: i32 = -4;
+/// A defect in the library was caught at its boundary; free the handle and report it.
+pub const ZNIPPY_E_PANIC: i32 = -5;
+/// The handle is in use further up this thread's stack: it was called from its own callback.
+pub const ZNIPPY_E_BUSY: i32 = -6;
+/// The handle was made before fork() and can't be used in the child.
+pub const ZNIPPY_E_FORKED: i32 = -7;
+/// A limit of the options or of the format is exceeded.
+pub const ZNIPPY_E_LIMIT: i32 = -8;
+/// An input or output operation failed; see znippy_error_os_code().
+pub const ZNIPPY_E_IO: i32 = -20;
+/// There is no such file, directory or entry.
+pub const ZNIPPY_E_NOT_FOUND: i32 = -21;
+/// The name exists already and replacing it was not asked for.
+pub const ZNIPPY_E_EXISTS: i32 = -22;
+/// Permission denied.
+pub const ZNIPPY_E_PERMISSION: i32 = -23;
+/// The disk or a quota is full.
+pub const ZNIPPY_E_NO_SPACE: i32 = -24;
+/// A source file changed or vanished while it was being read.
+pub const ZNIPPY_E_CHANGED: i32 = -25;
+/// The bytes are not a znippy archive.
+pub const ZNIPPY_E_NOT_ARCHIVE: i32 = -40;
+/// The archive needs another version of the library.
+pub const ZNIPPY_E_VERSION: i32 = -41;
+/// The archive is damaged or malformed; see znippy_error_rule().
+pub const ZNIPPY_E_CORRUPT: i32 = -42;
+/// Bytes do not match their recorded hash.
+pub const ZNIPPY_E_CHECKSUM: i32 = -43;
+/// A name in the archive would reach outside the destination, or is not a valid name.
+pub const ZNIPPY_E_UNSAFE_PATH: i32 = -44;
+/// Cancelled by a token or by the progress function.
+pub const ZNIPPY_E_CANCELLED: i32 = -60;
+/// A callback reported a failure without a status that the library knows.
+pub const ZNIPPY_E_CALLBACK: i32 = -61;
+/// Done in part: what failed was counted.
+pub const ZNIPPY_E_PARTIAL: i32 = -62;
+
+/// Worker threads; 0 (default) takes as many as there are processors. Never changes the bytes of an archive.
+pub const ZNIPPY_OPT_THREADS: u32 = 1;
+/// zstd compression level.
+pub const ZNIPPY_OPT_LEVEL: u32 = 2;
+/// Values for level, block size, slice size and small files: 0 default, 1 fast, 2 small, 3 max, 4 random.
+pub const ZNIPPY_OPT_PRESET: u32 = 3;
+/// Files up to this many bytes share blocks with their neighbours.
+pub const ZNIPPY_OPT_SMALL_FILE: u32 = 4;
+/// Bytes of small files that are compressed as one block.
+pub const ZNIPPY_OPT_BLOCK_SIZE: u32 = 5;
+/// Big files are cut into slices of this many bytes; a power of two.
+pub const ZNIPPY_OPT_SLICE_SIZE: u32 = 6;
+/// Order of small files in the archive: 0 by path, 1 by extension, file name and path.
+pub const ZNIPPY_OPT_ORDER: u32 = 7;
+/// 1: try to compress every file, also those that look compressed already.
+pub const ZNIPPY_OPT_NO_SKIP: u32 = 8;
+/// What to do where the name exists: 0 refuse, 1 replace.
+pub const ZNIPPY_OPT_OVERWRITE: u32 = 9;
+/// What to do with a source file that can't be read or changes: 0 fail, 1 leave it out and count it.
+pub const ZNIPPY_OPT_ON_ERROR: u32 = 10;
+/// Most bytes for buffers and contexts; a limit lowers threads, never changes bytes.
+pub const ZNIPPY_OPT_MEMORY_LIMIT: u32 = 11;
+/// 1: record numeric user and group ids.
+pub const ZNIPPY_OPT_RECORD_IDS: u32 = 12;
+/// Bytes: a UTF-8 label that is recorded in the index column `repo`.
+pub const ZNIPPY_OPT_REPO: u32 = 13;
+/// Least milliseconds between two calls of the progress function.
+pub const ZNIPPY_OPT_PROGRESS_INTERVAL: u32 = 14;
+/// Bytes of decoded blocks and index segments that an open archive keeps.
+pub const ZNIPPY_OPT_CACHE_SIZE: u32 = 15;
+/// 1: store index segments without compression.
+pub const ZNIPPY_OPT_PLAIN_INDEX: u32 = 16;
+/// Entries of more bytes than this are not read into memory as a whole.
+pub const ZNIPPY_OPT_MAX_ENTRY_SIZE: u32 = 17;
+/// 1: give extracted files the recorded user and group ids.
+pub const ZNIPPY_OPT_RESTORE_IDS: u32 = 18;
+/// 1: restore set-user-id, set-group-id and sticky bits, which are dropped otherwise.
+pub const ZNIPPY_OPT_RESTORE_SETUID: u32 = 19;
+
+/// A regular file.
+pub const ZNIPPY_KIND_FILE: u32 = 0;
+/// A directory.
+pub const ZNIPPY_KIND_DIRECTORY: u32 = 1;
+/// A symbolic link.
+pub const ZNIPPY_KIND_SYMLINK: u32 = 2;
+/// A further name of a file that stands in the archive under another name.
+pub const ZNIPPY_KIND_HARDLINK: u32 = 3;
+/// A FIFO.
+pub const ZNIPPY_KIND_FIFO: u32 = 4;
+/// A character device.
+pub const ZNIPPY_KIND_CHAR_DEVICE: u32 = 5;
+/// A block device.
+pub const ZNIPPY_KIND_BLOCK_DEVICE: u32 = 6;
+/// A socket.
+pub const ZNIPPY_KIND_SOCKET: u32 = 7;
+
+/// Names are collected.
+pub const ZNIPPY_PHASE_SCAN: u32 = 1;
+/// Files are read, compressed and written.
+pub const ZNIPPY_PHASE_PACK: u32 = 2;
+/// The index is written, the archive synced and renamed.
+pub const ZNIPPY_PHASE_FINISH: u32 = 3;
+/// The index is read.
+pub const ZNIPPY_PHASE_LIST: u32 = 4;
+/// Entries are restored.
+pub const ZNIPPY_PHASE_EXTRACT: u32 = 5;
+/// Bytes are checked against their hashes.
+pub const ZNIPPY_PHASE_VERIFY: u32 = 6;
+
+/// znippy_entry_info.mode is recorded.
+pub const ZNIPPY_ENTRY_HAS_MODE: u32 = 1;
+/// znippy_entry_info.mtime_ns is recorded.
+pub const ZNIPPY_ENTRY_HAS_MTIME: u32 = 2;
+/// znippy_entry_info.uid is recorded.
+pub const ZNIPPY_ENTRY_HAS_UID: u32 = 4;
+/// znippy_entry_info.gid is recorded.
+pub const ZNIPPY_ENTRY_HAS_GID: u32 = 8;
+/// znippy_entry_info.rdev is recorded.
+pub const ZNIPPY_ENTRY_HAS_RDEV: u32 = 16;
+/// znippy_entry_info.hash holds the BLAKE3 of the whole file.
+pub const ZNIPPY_ENTRY_HAS_HASH: u32 = 32;
+
+/// znippy_source.flags: read_at may be called from several threads at once.
+pub const ZNIPPY_SOURCE_CONCURRENT: u32 = 1;
+
+/// znippy_features(): this build packs and reads zstd.
+pub const ZNIPPY_FEATURE_ZSTD: u64 = 1;
+
+/// A total that is not known (yet).
+pub const ZNIPPY_UNKNOWN: u64 = u64::MAX;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::STATUS_TABLE;
+    use crate::format::row::EntryKind;
+    use crate::options::{Key, OPTION_TABLE};
+    use crate::progress::{Phase, UNKNOWN};
+
+    /// Pairs of a constant's name and its value.
+    macro_rules! named {
+        ($($name:ident),* $(,)?) => { [$((stringify!($name), i64::from($name))),*] };
+    }
+
+    #[test]
+    fn statuses_are_those_of_the_table() {
+        let constants = named!(
+            ZNIPPY_OK,
+            ZNIPPY_DONE,
+            ZNIPPY_E_INVALID_ARGUMENT,
+            ZNIPPY_E_INVALID_STATE,
+            ZNIPPY_E_UNSUPPORTED,
+            ZNIPPY_E_NO_MEMORY,
+            ZNIPPY_E_PANIC,
+            ZNIPPY_E_BUSY,
+            ZNIPPY_E_FORKED,
+            ZNIPPY_E_LIMIT,
+            ZNIPPY_E_IO,
+            ZNIPPY_E_NOT_FOUND,
+            ZNIPPY_E_EXISTS,
+            ZNIPPY_E_PERMISSION,
+            ZNIPPY_E_NO_SPACE,
+            ZNIPPY_E_CHANGED,
+            ZNIPPY_E_NOT_ARCHIVE,
+            ZNIPPY_E_VERSION,
+            ZNIPPY_E_CORRUPT,
+            ZNIPPY_E_CHECKSUM,
+            ZNIPPY_E_UNSAFE_PATH,
+            ZNIPPY_E_CANCELLED,
+            ZNIPPY_E_CALLBACK,
+            ZNIPPY_E_PARTIAL,
+        );
+        let table: Vec<_> = STATUS_TABLE.iter().map(|row| (row.2, i64::from(row.1))).collect();
+        assert_eq!(constants.to_vec(), table);
+    }
+
+    #[test]
+    fn options_are_those_of_the_table() {
+        let constants = named!(
+            ZNIPPY_OPT_THREADS,
+            ZNIPPY_OPT_LEVEL,
+            ZNIPPY_OPT_PRESET,
+            ZNIPPY_OPT_SMALL_FILE,
+            ZNIPPY_OPT_BLOCK_SIZE,
+            ZNIPPY_OPT_SLICE_SIZE,
+            ZNIPPY_OPT_ORDER,
+            ZNIPPY_OPT_NO_SKIP,
+            ZNIPPY_OPT_OVERWRITE,
+            ZNIPPY_OPT_ON_ERROR,
+            ZNIPPY_OPT_MEMORY_LIMIT,
+            ZNIPPY_OPT_RECORD_IDS,
+            ZNIPPY_OPT_REPO,
+            ZNIPPY_OPT_PROGRESS_INTERVAL,
+            ZNIPPY_OPT_CACHE_SIZE,
+            ZNIPPY_OPT_PLAIN_INDEX,
+            ZNIPPY_OPT_MAX_ENTRY_SIZE,
+            ZNIPPY_OPT_RESTORE_IDS,
+            ZNIPPY_OPT_RESTORE_SETUID,
+        );
+        let constants: Vec<_> = constants.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
+        let c_name = |name: &str| format!("ZNIPPY_OPT_{}", name.to_uppercase().replace('-', "_"));
+        let number = |key: Key| i64::from(key as u32);
+        let table: Vec<_> = OPTION_TABLE.iter().map(|spec| (c_name(spec.name), number(spec.key))).collect();
+        assert_eq!(constants, table);
+    }
+
+    #[test]
+    fn kinds_and_phases_are_those_of_the_library() {
+        let kinds = [
+            (ZNIPPY_KIND_FILE, EntryKind::File),
+            (ZNIPPY_KIND_DIRECTORY, EntryKind::Directory),
+            (ZNIPPY_KIND_SYMLINK, EntryKind::Symlink),
+            (ZNIPPY_KIND_HARDLINK, EntryKind::Hardlink),
+            (ZNIPPY_KIND_FIFO, EntryKind::Fifo),
+            (ZNIPPY_KIND_CHAR_DEVICE, EntryKind::CharDevice),
+            (ZNIPPY_KIND_BLOCK_DEVICE, EntryKind::BlockDevice),
+            (ZNIPPY_KIND_SOCKET, EntryKind::Socket),
+        ];
+        assert!(kinds.iter().all(|(number, kind)| *number == *kind as u32));
+        assert!(EntryKind::from_number(kinds.len() as u8).is_none(), "a kind without a constant");
+        let phases = [
+            (ZNIPPY_PHASE_SCAN, Phase::Scan),
+            (ZNIPPY_PHASE_PACK, Phase::Pack),
+            (ZNIPPY_PHASE_FINISH, Phase::Finish),
+            (ZNIPPY_PHASE_LIST, Phase::List),
+            (ZNIPPY_PHASE_EXTRACT, Phase::Extract),
+            (ZNIPPY_PHASE_VERIFY, Phase::Verify),
+        ];
+        assert!(phases.iter().all(|(number, phase)| *number == *phase as u32));
+        assert_eq!(ZNIPPY_UNKNOWN, UNKNOWN);
+    }
+}

@@ -1,0 +1,47 @@
+//! The C interface: one file per handle, and no logic. Each function checks its pointers, converts, calls,
+//! and converts back. `include/znippy.h` is generated from the comments and declarations in here; its top
+//! says what holds for all functions, so the comments below repeat only what differs.
+//!
+//! ```text
+//! constants  statuses, options, kinds, phases, flags      types     public structs and their sizes
+//! boundary   panics end here                              handle    tags, poison, entering a handle
+//! pointer    arguments from C                             callback  user data, progress, re-entry
+//! library  error  options  cancel  oneshot  open  reader  listing   the functions
+//! source     bytes through the host's callbacks           buffer    library memory for one entry
+//! ```
+
+// C names; and the safety contract of all functions is the top of the header plus the declaration: pointers
+// are null or point to what their type says, for as long as the call lasts.
+#![allow(non_camel_case_types, clippy::missing_safety_doc)]
+
+#[cfg(panic = "abort")]
+compile_error!("the C interface promises that no defect ends the host: build with panic = \"unwind\"");
+
+mod boundary;
+mod buffer;
+mod callback;
+mod cancel;
+mod constants;
+mod error;
+mod handle;
+mod library;
+mod listing;
+mod oneshot;
+mod open;
+mod options;
+mod pointer;
+mod reader;
+mod source;
+mod types;
+
+pub use buffer::*;
+pub use cancel::*;
+pub use constants::*;
+pub use error::*;
+pub use library::*;
+pub use listing::*;
+pub use oneshot::*;
+pub use open::*;
+pub use options::*;
+pub use reader::*;
+pub use types::*;

@@ -1,0 +1,106 @@
+//! A directory to an archive, and back, in one call each.
+
+use std::ffi::c_char;
+
+use super::boundary::guarded;
+use super::error::znippy_error;
+use super::options::{snapshot, znippy_options};
+use super::pointer::{Out, host_path};
+use super::types::{znippy_stats, znippy_status};
+use crate::archive::Archive;
+use crate::stats::Stats;
+use crate::{extract, pack};
+
+/// Packs the directory src_dir into the archive archive_path, which appears complete under its name or not at
+/// all, and may not exist unless ZNIPPY_OPT_OVERWRITE says so. The bytes don't depend on the number of threads,
+/// the time or the host.
+///
+/// Ownership: takes nothing; stats_out may be NULL. Threads: any; progress is reported on the calling one.
+/// Errors: any of I/O, ZNIPPY_E_CHANGED, ZNIPPY_E_LIMIT, ZNIPPY_E_CANCELLED.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn znippy_compress_dir(
+    src_dir: *const c_char,
+    archive_path: *const c_char,
+    options: *const znippy_options,
+    stats_out: *mut znippy_stats,
+    err: *mut *mut znippy_error,
+) -> znippy_status {
+    let body = || {
+        // SAFETY: null or as the header demands.
+        let (source, archive, options, out) = unsafe {
+            (
+                host_path(src_dir, "src_dir")?,
+                host_path(archive_path, "archive_path")?,
+                snapshot(options)?,
+                Out::optional(stats_out, "stats_out")?,
+            )
+        };
+        write_stats(out, &pack::pack_directory(source, archive, &options)?);
+        Ok(())
+    };
+    // SAFETY: null or writable as the header demands.
+    unsafe { guarded(err, body) }
+}
+
+/// Restores the whole archive below dest_dir, which is made where it doesn't exist; its parent must exist.
+/// Nothing is written outside dest_dir, and no bytes that don't match their hash stay under a file's name.
+///
+/// Ownership: takes nothing; stats_out may be NULL. Threads: any; progress is reported on the calling one.
+/// Errors: any of I/O and format, ZNIPPY_E_EXISTS, ZNIPPY_E_UNSAFE_PATH, ZNIPPY_E_LIMIT, ZNIPPY_E_CANCELLED.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn znippy_extract_archive(
+    archive_path: *const c_char,
+    dest_dir: *const c_char,
+    options: *const znippy_options,
+    stats_out: *mut znippy_stats,
+    err: *mut *mut znippy_error,
+) -> znippy_status {
+    let body = || {
+        // SAFETY: null or as the header demands.
+        let (archive, destination, options, out) = unsafe {
+            (
+                host_path(archive_path, "archive_path")?,
+                host_path(dest_dir, "dest_dir")?,
+                snapshot(options)?,
+                Out::optional(stats_out, "stats_out")?,
+            )
+        };
+        let archive = Archive::open(archive, &options)?;
+        write_stats(out, &extract::extract_all(&archive, destination, &options)?);
+        Ok(())
+    };
+    // SAFETY: null or writable as the header demands.
+    unsafe { guarded(err, body) }
+}
+
+/// Writes the report to the host, if it wants it.
+pub(super) fn write_stats(out: Option<Out<znippy_stats>>, stats: &Stats) {
+    let Some(out) = out else { return };
+    out.write(&znippy_stats {
+        struct_size: 0,
+        reserved0: 0,
+        entries: stats.entries,
+        files: stats.files,
+        files_stored: stats.files_stored,
+        files_compressed: stats.files_compressed,
+        directories: stats.directories,
+        symlinks: stats.symlinks,
+        hardlinks: stats.hardlinks,
+        specials: stats.specials,
+        slices: stats.slices,
+        blocks: stats.blocks,
+        duplicate_files: stats.duplicate_files,
+        duplicate_bytes: stats.duplicate_bytes,
+        skipped: stats.skipped,
+        failed: stats.failed,
+        bytes_in: stats.bytes_in,
+        bytes_out: stats.bytes_out,
+        bytes_stored: stats.bytes_stored,
+        bytes_compressed_in: stats.bytes_compressed_in,
+        bytes_compressed_out: stats.bytes_compressed_out,
+        bytes_holes: stats.bytes_holes,
+        bytes_index: stats.bytes_index,
+        ratio: stats.ratio(),
+        seconds: stats.seconds,
+    });
+}

@@ -1,0 +1,441 @@
+//! `znippy_reader`: an open archive, shared by any number of threads.
+
+use std::ffi::{CString, c_char, c_void};
+use std::ops::Deref;
+use std::path::Path;
+use std::ptr;
+use std::sync::Arc;
+
+use super::boundary::{guarded, shielded};
+use super::buffer::hand_over;
+use super::callback::Inside;
+use super::error::znippy_error;
+use super::handle::{Entered, Handle, Opaque, enter, find};
+use super::oneshot::write_stats;
+use super::options::{snapshot, znippy_options};
+use super::pointer::{Out, bytes, host_path, invalid, required, room};
+use super::types::{znippy_archive_info, znippy_buffer, znippy_stats, znippy_status};
+use crate::archive::Archive;
+use crate::error::{Error, Result, Status};
+use crate::extract;
+use crate::options::{Key, Options};
+use crate::stats::Stats;
+
+/// An open archive: immutable, counted references, any number of threads at once. It keeps no threads.
+pub struct znippy_reader(());
+
+impl Opaque for znippy_reader {
+    type Inside = Reader;
+    const TAG: u32 = u32::from_be_bytes(*b"ZRdr");
+}
+
+/// What stands behind a reader. C holds counted references to it, as `Arc` pointers.
+pub(super) struct Reader {
+    archive: Archive,
+    /// Who is inside a callback that a call of this reader made.
+    inside: Arc<Inside>,
+    /// Schema metadata with the NULs that C needs.
+    metadata: Vec<(CString, CString)>,
+}
+
+// Readers go to any thread; this stops compiling should an archive ever lose that.
+const _: fn() = || {
+    fn shared<T: Send + Sync>() {}
+    shared::<Handle<Reader>>();
+};
+
+impl Reader {
+    /// A reader of an archive.
+    pub(super) fn new(archive: Archive, inside: Arc<Inside>) -> Reader {
+        let pairs = archive.manifest().metadata.iter();
+        // What has a NUL inside can't be asked for, or answered, in C.
+        let pair = |(name, value): (&String, &String)| {
+            Some((CString::new(name.as_str()).ok()?, CString::new(value.as_str()).ok()?))
+        };
+        let metadata = pairs.filter_map(pair).collect();
+        Reader { archive, inside, metadata }
+    }
+
+    /// The first counted reference.
+    pub(super) fn share(self) -> *mut znippy_reader {
+        Arc::into_raw(Arc::new(Handle::new(znippy_reader::TAG, self))).cast_mut().cast()
+    }
+}
+
+/// A call of a reader. It has a reference of its own, so that the host may drop its last one in a callback.
+pub(super) struct Call<'a> {
+    entered: Entered<'a, Reader>,
+    // After `entered`, which looks into it when it is dropped.
+    _keep: Arc<Handle<Reader>>,
+}
+
+impl Call<'_> {
+    /// Begins a call: the reader must be there, sound, and not inside one of its own callbacks on this thread.
+    ///
+    /// # Safety
+    /// `reader` is null or readable; if it is a reader, the host holds a reference while the call begins.
+    pub(super) unsafe fn begin<'a>(reader: *const znippy_reader) -> Result<Call<'a>> {
+        // SAFETY: as promised by the caller.
+        let entered = unsafe { enter(reader, "reader") }?;
+        entered.inside.check("reader")?;
+        // SAFETY: the tag says that `share` made it.
+        let keep = unsafe { keep(reader) };
+        Ok(Call { entered, _keep: keep })
+    }
+
+    /// Asks the archive.
+    pub(super) fn ask<T>(&self, question: impl FnOnce(&Archive) -> Result<T>) -> Result<T> {
+        self.entered.pass(question(&self.entered.archive))
+    }
+
+    /// The options of this call. Its progress function counts as inside the reader.
+    unsafe fn options(&self, options: *const znippy_options) -> Result<Options> {
+        // SAFETY: null or live as the header demands.
+        let mut options = unsafe { snapshot(options) }?;
+        let function = options.progress().map(|function| Inside::watch(&self.entered.inside, function));
+        options.set_progress(function);
+        Ok(options)
+    }
+}
+
+impl Deref for Call<'_> {
+    type Target = Reader;
+    fn deref(&self) -> &Reader {
+        &self.entered
+    }
+}
+
+/// Another reference.
+///
+/// # Safety
+/// `reader` came from [`Reader::share`] and somebody holds a reference.
+unsafe fn keep(reader: *const znippy_reader) -> Arc<Handle<Reader>> {
+    let handle = reader.cast::<Handle<Reader>>();
+    // SAFETY: as promised by the caller; the count goes up for the reference that is made of it.
+    unsafe {
+        Arc::increment_strong_count(handle);
+        Arc::from_raw(handle)
+    }
+}
+
+/// Another reference to the same reader; NULL for NULL.
+///
+/// Ownership: the caller's, to be dropped by a znippy_reader_free() of its own. Threads: any. Errors: NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn znippy_reader_retain(reader: *const znippy_reader) -> *mut znippy_reader {
+    // SAFETY: null or live as the header demands; the tag says that `share` made it.
+    let retain =
+        || unsafe { find(reader, "reader").map_or(ptr::null_mut(), |_| Arc::into_raw(keep(reader)).cast_mut().cast()) };
+    shielded(ptr::null_mut(), retain)
+}
+
+/// Drops a reference; with the last one the archive is closed and its source released. Listings and buffers live
+/// on. NULL is fine, and so is the middle of a callback.
+///
+/// Ownership: takes one reference. Threads: any. Errors: none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn znippy_reader_free(reader: *mut znippy_reader) {
+    // SAFETY: null or live as the header demands; the tag says that `share` made it, and the host gives up one
+    // reference.
+    let free = || unsafe {
+        if find(reader, "reader").is_ok() {
+            drop(Arc::from_raw(reader.cast_const().cast::<Handle<Reader>>()));
+        }
+    };
+    shielded((), free)
+}
+
+/// Number of entries; 0 for NULL.
+///
+/// Ownership: takes nothing. Threads: any number. Errors: none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn znippy_reader_entry_count(reader: *const znippy_reader) -> u64 {
+    // SAFETY: null or live as the header demands.
+    shielded(0, || unsafe { find(reader, "reader") }.map_or(0, |reader| reader.archive.entry_count()))
+}
+
+/// Facts about the archive. No blob is decoded.
+///
+/// Ownership: the caller's struct, with struct_size set. Threads: any number.
+/// Errors: ZNIPPY_E_INVALID_ARGUMENT, ZNIPPY_E_BUSY.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn znippy_reader_info(
+    reader: *const znippy_reader,
+    info_out: *mut znippy_archive_info,
+    err: *mut *mut znippy_error,
+) -> znippy_status {
+    let body = || {
+        // SAFETY: null or as the header demands.
+        let (reader, out) = unsafe { (Call::begin(reader)?, Out::required(info_out, "info_out")?) };
+        let info = reader.ask(|archive| Ok(archive.info()))?;
+        out.write(&znippy_archive_info {
+            struct_size: 0,
+            format_version: info.format_version,
+            archive_size: info.archive_size,
+            entries: info.entries,
+            segments: info.segments,
+            blobs: info.blobs,
+            payload_size: info.payload_size,
+            index_size: info.index_size,
+            archive_digest: info.digest,
+        });
+        Ok(())
+    };
+    // SAFETY: null or writable as the header demands.
+    unsafe { guarded(err, body) }
+}
+
+/// What the archive records about itself under a name, such as "level" or "zstd_version": UTF-8, or NULL where
+/// there is nothing.
+///
+/// Ownership: *value_out lives as long as the reader. Threads: any number.
+/// Errors: ZNIPPY_E_INVALID_ARGUMENT, ZNIPPY_E_BUSY.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn znippy_reader_metadata(
+    reader: *const znippy_reader,
+    name: *const c_char,
+    value_out: *mut *const c_char,
+) -> znippy_status {
+    let body = || {
+        // SAFETY: null or as the header demands.
+        let reader = unsafe { Call::begin(reader) }?;
+        if name.is_null() {
+            return Err(invalid("name is NULL"));
+        }
+        let place = required(value_out, "value_out")?;
+        // SAFETY: not null, and NUL-terminated as the header demands.
+        let name = unsafe { std::ffi::CStr::from_ptr(name) };
+        let value = reader.metadata.iter().find(|pair| pair.0.as_c_str() == name);
+        // SAFETY: not null, and writable as the header demands.
+        unsafe { place.write(value.map_or(ptr::null(), |pair| pair.1.as_ptr())) };
+        Ok(())
+    };
+    // SAFETY: null is allowed.
+    unsafe { guarded(ptr::null_mut(), body) }
+}
+
+/// The digest of the tree: equal for equal trees, whatever the options, level and version they were packed with.
+/// The whole index is read, no blob is decoded.
+///
+/// Ownership: the caller's 32 bytes. Threads: any number.
+/// Errors: any of I/O and format, ZNIPPY_E_INVALID_ARGUMENT, ZNIPPY_E_BUSY.
+///
+/// cbindgen:ptrs-as-arrays=[[digest_out; 32]]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn znippy_reader_tree_digest(
+    reader: *const znippy_reader,
+    digest_out: *mut u8,
+    err: *mut *mut znippy_error,
+) -> znippy_status {
+    let body = || {
+        // SAFETY: null or as the header demands.
+        let reader = unsafe { Call::begin(reader) }?;
+        let place = required(digest_out, "digest_out")?.cast::<[u8; 32]>();
+        let digest = reader.ask(Archive::tree_digest)?;
+        // SAFETY: not null, and writable for 32 bytes as the header demands; bytes need no alignment.
+        unsafe { place.write(digest) };
+        Ok(())
+    };
+    // SAFETY: null or writable as the header demands.
+    unsafe { guarded(err, body) }
+}
+
+/// The number of the entry with exactly this path.
+///
+/// Ownership: takes nothing. Threads: any number.
+/// Errors: ZNIPPY_E_NOT_FOUND, any of I/O and format, ZNIPPY_E_INVALID_ARGUMENT, ZNIPPY_E_BUSY.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn znippy_reader_find(
+    reader: *const znippy_reader,
+    path: *const c_char,
+    path_len: usize,
+    index_out: *mut u64,
+    err: *mut *mut znippy_error,
+) -> znippy_status {
+    let body = || {
+        // SAFETY: null or as the header demands.
+        let (reader, path) = unsafe { (Call::begin(reader)?, bytes(path.cast(), path_len, "path")?) };
+        let place = required(index_out, "index_out")?;
+        if path.is_empty() {
+            return Err(invalid("path is empty"));
+        }
+        let missing = || Error::new(Status::NotFound, "no such entry").with_entry(path);
+        let index = reader.ask(|archive| archive.find(path))?.ok_or_else(missing)?;
+        // SAFETY: not null, and writable as the header demands.
+        unsafe { place.write(index) };
+        Ok(())
+    };
+    // SAFETY: null or writable as the header demands.
+    unsafe { guarded(err, body) }
+}
+
+/// The entries at and below a directory (or of one path): `*count_out` of them from number `*first_out` on. The
+/// empty prefix is everything; no match is no error.
+///
+/// Ownership: takes nothing. Threads: any number.
+/// Errors: any of I/O and format, ZNIPPY_E_INVALID_ARGUMENT, ZNIPPY_E_BUSY.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn znippy_reader_find_prefix(
+    reader: *const znippy_reader,
+    prefix: *const c_char,
+    prefix_len: usize,
+    first_out: *mut u64,
+    count_out: *mut u64,
+    err: *mut *mut znippy_error,
+) -> znippy_status {
+    let body = || {
+        // SAFETY: null or as the header demands.
+        let (reader, prefix) = unsafe { (Call::begin(reader)?, bytes(prefix.cast(), prefix_len, "prefix")?) };
+        let (first, count) = (required(first_out, "first_out")?, required(count_out, "count_out")?);
+        let range = reader.ask(|archive| archive.find_prefix(prefix))?;
+        // SAFETY: not null, and writable as the header demands.
+        unsafe {
+            first.write(range.start);
+            count.write(range.end.saturating_sub(range.start));
+        }
+        Ok(())
+    };
+    // SAFETY: null or writable as the header demands.
+    unsafe { guarded(err, body) }
+}
+
+/// Reads an entry's bytes at an offset. Only the blocks that hold them are decoded, and each slice that is
+/// touched is checked whole. `*read_out` is less than len at the end of the entry only, and 0 beyond it.
+///
+/// Ownership: the caller's buffer, which may be NULL where len is 0; on failure its bytes are undefined.
+/// Threads: any number. Errors: any of I/O and format, ZNIPPY_E_INVALID_ARGUMENT, ZNIPPY_E_BUSY.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn znippy_reader_read_at(
+    reader: *const znippy_reader,
+    index: u64,
+    offset: u64,
+    buffer: *mut c_void,
+    len: usize,
+    read_out: *mut usize,
+    err: *mut *mut znippy_error,
+) -> znippy_status {
+    let body = || {
+        // SAFETY: null or as the header demands.
+        let (reader, buffer) = unsafe { (Call::begin(reader)?, room(buffer, len, "buffer")?) };
+        let place = required(read_out, "read_out")?;
+        let read = reader.ask(|archive| archive.read_at(index, offset, buffer))?;
+        // SAFETY: not null, and writable as the header demands.
+        unsafe { place.write(read) };
+        Ok(())
+    };
+    // SAFETY: null or writable as the header demands.
+    unsafe { guarded(err, body) }
+}
+
+/// Reads a whole entry into memory of the library; entries of more than ZNIPPY_OPT_MAX_ENTRY_SIZE bytes are
+/// refused.
+///
+/// Ownership: the bytes are the caller's, freed by znippy_buffer_free(); they outlive the reader.
+/// Threads: any number.
+/// Errors: ZNIPPY_E_LIMIT, any of I/O and format, ZNIPPY_E_INVALID_ARGUMENT, ZNIPPY_E_BUSY.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn znippy_reader_read(
+    reader: *const znippy_reader,
+    index: u64,
+    options: *const znippy_options,
+    buffer_out: *mut znippy_buffer,
+    err: *mut *mut znippy_error,
+) -> znippy_status {
+    let body = || {
+        // SAFETY: null or as the header demands.
+        let (reader, options) = unsafe { (Call::begin(reader)?, snapshot(options)?) };
+        let place = required(buffer_out, "buffer_out")?;
+        let limit = options.get(Key::MaxEntrySize).unsigned_abs();
+        let bytes = reader.ask(|archive| archive.read(index, limit))?;
+        // SAFETY: not null, and writable as the header demands.
+        unsafe { place.write(hand_over(bytes)) };
+        Ok(())
+    };
+    // SAFETY: null or writable as the header demands.
+    unsafe { guarded(err, body) }
+}
+
+/// Restores the whole archive below dest_dir, as znippy_extract_archive() does.
+///
+/// Ownership: takes nothing; stats_out may be NULL. Threads: any number; progress is reported on the calling one.
+/// Errors: those of znippy_extract_archive(), ZNIPPY_E_BUSY.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn znippy_reader_extract_all(
+    reader: *const znippy_reader,
+    dest_dir: *const c_char,
+    options: *const znippy_options,
+    stats_out: *mut znippy_stats,
+    err: *mut *mut znippy_error,
+) -> znippy_status {
+    let body = || {
+        // SAFETY: null or as the header demands.
+        let destination: &Path = unsafe { host_path(dest_dir, "dest_dir") }?;
+        let run = |archive: &Archive, options: &Options| extract::extract_all(archive, destination, options);
+        // SAFETY: null or as the header demands.
+        unsafe { job(reader, options, stats_out, run) }
+    };
+    // SAFETY: null or writable as the header demands.
+    unsafe { guarded(err, body) }
+}
+
+/// Checks everything: every slice and file against its hash, and what spans segments. Nothing is written.
+///
+/// Ownership: takes nothing; stats_out may be NULL. Threads: any number; progress is reported on the calling one.
+/// Errors: ZNIPPY_E_CHECKSUM, ZNIPPY_E_CORRUPT, any of I/O, ZNIPPY_E_CANCELLED, ZNIPPY_E_BUSY.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn znippy_reader_verify(
+    reader: *const znippy_reader,
+    options: *const znippy_options,
+    stats_out: *mut znippy_stats,
+    err: *mut *mut znippy_error,
+) -> znippy_status {
+    // SAFETY: null or as the header demands.
+    unsafe { guarded(err, || job(reader, options, stats_out, Archive::verify)) }
+}
+
+/// Checks stored bytes against their hashes without decoding them: finds every damaged byte, at the speed of
+/// the disk.
+///
+/// Ownership: takes nothing; stats_out may be NULL. Threads: any number; progress is reported on the calling one.
+/// Errors: those of znippy_reader_verify().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn znippy_reader_verify_quick(
+    reader: *const znippy_reader,
+    options: *const znippy_options,
+    stats_out: *mut znippy_stats,
+    err: *mut *mut znippy_error,
+) -> znippy_status {
+    // SAFETY: null or as the header demands.
+    unsafe { guarded(err, || job(reader, options, stats_out, Archive::verify_quick)) }
+}
+
+/// Checks one entry's bytes against their hashes.
+///
+/// Ownership: takes nothing. Threads: any number. Errors: those of znippy_reader_verify().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn znippy_reader_verify_entry(
+    reader: *const znippy_reader,
+    index: u64,
+    err: *mut *mut znippy_error,
+) -> znippy_status {
+    // SAFETY: null or as the header demands.
+    unsafe { guarded(err, || Call::begin(reader)?.ask(|archive| archive.verify_entry(index))) }
+}
+
+/// A job over the whole archive: options in, statistics out.
+///
+/// # Safety
+/// The pointers are null or as the header demands.
+unsafe fn job(
+    reader: *const znippy_reader,
+    options: *const znippy_options,
+    stats_out: *mut znippy_stats,
+    run: impl FnOnce(&Archive, &Options) -> Result<Stats>,
+) -> Result<()> {
+    // SAFETY: as promised by the caller.
+    let (reader, out) = unsafe { (Call::begin(reader)?, Out::optional(stats_out, "stats_out")?) };
+    // SAFETY: as promised by the caller.
+    let options = unsafe { reader.options(options) }?;
+    write_stats(out, &reader.ask(|archive| run(archive, &options))?);
+    Ok(())
+}

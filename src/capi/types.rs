@@ -1,0 +1,220 @@
+//! Public structs. Append-only: a field is never moved, removed or given another type, and the sizes of
+//! version 0.1 are frozen as the least that the library accepts.
+
+use std::ffi::{c_char, c_void};
+use std::mem::offset_of;
+
+/// Outcome of a call: ZNIPPY_OK, ZNIPPY_DONE, or a negative ZNIPPY_E_*. Treat unknown negative numbers as failure.
+pub type znippy_status = i32;
+
+/// Called with the progress of a job, on the thread that made the call and nowhere else. The struct and its
+/// path are the library's and end with the callback. Non-zero stops the job with ZNIPPY_E_CANCELLED.
+pub type znippy_progress_fn =
+    Option<unsafe extern "C" fn(user_data: *mut c_void, progress: *const znippy_progress) -> i32>;
+
+/// Gives `user_data` back to the host: called exactly once, on any thread.
+pub type znippy_release_fn = Option<unsafe extern "C" fn(user_data: *mut c_void)>;
+
+/// Library memory that holds the bytes of one entry. Freed by znippy_buffer_free() and nothing else.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct znippy_buffer {
+    /// The bytes; NULL where there are none.
+    pub data: *mut u8,
+    /// How many.
+    pub len: usize,
+    /// The library's; leave it alone.
+    pub priv_: usize,
+}
+
+/// What an entry is. Set struct_size before the call.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct znippy_entry_info {
+    /// sizeof(znippy_entry_info), set by the caller.
+    pub struct_size: u32,
+    /// ZNIPPY_KIND_*; may be a number of a later version.
+    pub kind: u32,
+    /// Number of the entry in the archive.
+    pub index: u64,
+    /// The exact path: NUL-terminated, path_len bytes, not always UTF-8; lives as long as the listing.
+    pub path: *const c_char,
+    /// Bytes of the path, without the NUL.
+    pub path_len: usize,
+    /// Target of a symbolic link, or first path of a hard link's group; else NULL. Lives as the path does.
+    pub link_target: *const c_char,
+    /// Bytes of the target, without the NUL.
+    pub link_target_len: usize,
+    /// Logical size, holes included; 0 for kinds without bytes.
+    pub size: u64,
+    /// This entry's share of its blobs' stored bytes, rounded down.
+    pub stored_size: u64,
+    /// Modification time in nanoseconds since the epoch.
+    pub mtime_ns: i64,
+    /// Device number of character and block devices.
+    pub rdev: u64,
+    /// The low 12 mode bits (07777).
+    pub mode: u32,
+    /// User id.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
+    /// Slices with bytes.
+    pub slice_count: u32,
+    /// ZNIPPY_ENTRY_HAS_*: which of the fields are recorded; the others are 0.
+    pub flags: u32,
+    /// 0.
+    pub reserved0: u32,
+    /// BLAKE3 of the whole file where ZNIPPY_ENTRY_HAS_HASH is set.
+    pub hash: [u8; 32],
+}
+
+/// What a job did; sizes are bytes. Set struct_size before the call.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct znippy_stats {
+    /// sizeof(znippy_stats), set by the caller.
+    pub struct_size: u32,
+    /// 0.
+    pub reserved0: u32,
+    /// Entries of every kind.
+    pub entries: u64,
+    /// Regular files, hard links not counted.
+    pub files: u64,
+    /// Files none of whose bytes are compressed.
+    pub files_stored: u64,
+    /// Files some or all of whose bytes are compressed.
+    pub files_compressed: u64,
+    /// Directories.
+    pub directories: u64,
+    /// Symbolic links.
+    pub symlinks: u64,
+    /// Hard links beyond the first name of a file.
+    pub hardlinks: u64,
+    /// FIFOs, devices and sockets.
+    pub specials: u64,
+    /// Slices: runs of file bytes, the rows of the index.
+    pub slices: u64,
+    /// Blocks: what is compressed as one unit.
+    pub blocks: u64,
+    /// Files whose bytes another file of the archive has already.
+    pub duplicate_files: u64,
+    /// Bytes that duplicates did not cost.
+    pub duplicate_bytes: u64,
+    /// Entries left out by option.
+    pub skipped: u64,
+    /// Entries that failed.
+    pub failed: u64,
+    /// Original bytes of all files, holes and duplicates included.
+    pub bytes_in: u64,
+    /// Bytes of the archive (packing) or bytes written (extraction).
+    pub bytes_out: u64,
+    /// Original bytes of blocks that are stored as they are.
+    pub bytes_stored: u64,
+    /// Original bytes of blocks that are compressed.
+    pub bytes_compressed_in: u64,
+    /// What the compressed blocks take in the archive.
+    pub bytes_compressed_out: u64,
+    /// Bytes of holes, which take no room.
+    pub bytes_holes: u64,
+    /// Bytes of index, sections, manifest and frame.
+    pub bytes_index: u64,
+    /// bytes_in / bytes_out; 0 where nothing was written.
+    pub ratio: f64,
+    /// Wall time in seconds.
+    pub seconds: f64,
+}
+
+/// Facts about an open archive; sizes are bytes. Set struct_size before the call.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct znippy_archive_info {
+    /// sizeof(znippy_archive_info), set by the caller.
+    pub struct_size: u32,
+    /// Version of the archive's format.
+    pub format_version: u32,
+    /// Bytes of the archive.
+    pub archive_size: u64,
+    /// Entries.
+    pub entries: u64,
+    /// Index segments.
+    pub segments: u64,
+    /// Blobs.
+    pub blobs: u64,
+    /// Bytes of all blobs.
+    pub payload_size: u64,
+    /// Everything else.
+    pub index_size: u64,
+    /// BLAKE3 that covers, directly or through other hashes, every byte that matters.
+    pub archive_digest: [u8; 32],
+}
+
+/// How far a job is.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct znippy_progress {
+    /// Size of the library's struct: read a field only if this covers it.
+    pub struct_size: u32,
+    /// ZNIPPY_PHASE_*.
+    pub phase: u32,
+    /// Entries dealt with in this phase.
+    pub entries_done: u64,
+    /// Entries of this phase, or ZNIPPY_UNKNOWN.
+    pub entries_total: u64,
+    /// Original bytes dealt with in this phase.
+    pub bytes_done: u64,
+    /// Original bytes of this phase, or ZNIPPY_UNKNOWN.
+    pub bytes_total: u64,
+    /// An entry that is being dealt with (NUL-terminated), or NULL.
+    pub path: *const c_char,
+    /// Bytes of the path, without the NUL.
+    pub path_len: usize,
+}
+
+/// Random-access input through callbacks.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct znippy_source {
+    /// sizeof(znippy_source), set by the caller. Too small a value: nothing else in here is read or released.
+    pub struct_size: u32,
+    /// 0 or ZNIPPY_SOURCE_CONCURRENT. Without it the library makes one call of read_at at a time.
+    pub flags: u32,
+    /// First argument of the callbacks.
+    pub user_data: *mut c_void,
+    /// Bytes in all.
+    pub size: u64,
+    /// Reads up to len bytes at offset, on any thread; never asked for bytes beyond size. Returns how many bytes
+    /// were read, at least 1 (the rest is asked for again), or a negative ZNIPPY_E_* that becomes the status of
+    /// the call that needed the bytes. It must not unwind or longjmp; the same reader called from in here answers
+    /// ZNIPPY_E_BUSY.
+    pub read_at:
+        Option<unsafe extern "C" fn(user_data: *mut c_void, offset: u64, buffer: *mut c_void, len: usize) -> i64>,
+    /// Called once with user_data when the library is done with it; may be NULL.
+    pub release: znippy_release_fn,
+}
+
+/// A public struct that begins with its size.
+///
+/// # Safety
+/// The type is `repr(C)`, starts with the `u32` field `struct_size`, and has no implicit padding.
+pub(super) unsafe trait Sized32: Copy {
+    /// The end of the last field of version 0.1: the least that is accepted, for ever, whatever is appended.
+    const MINIMUM: usize;
+}
+
+// SAFETY: see the declaration and tests/layout.rs, which has the offset of each field.
+unsafe impl Sized32 for znippy_entry_info {
+    const MINIMUM: usize = offset_of!(znippy_entry_info, hash) + size_of::<[u8; 32]>();
+}
+// SAFETY: as above.
+unsafe impl Sized32 for znippy_stats {
+    const MINIMUM: usize = offset_of!(znippy_stats, seconds) + size_of::<f64>();
+}
+// SAFETY: as above.
+unsafe impl Sized32 for znippy_archive_info {
+    const MINIMUM: usize = offset_of!(znippy_archive_info, archive_digest) + size_of::<[u8; 32]>();
+}
+// SAFETY: as above.
+unsafe impl Sized32 for znippy_source {
+    const MINIMUM: usize = offset_of!(znippy_source, release) + size_of::<znippy_release_fn>();
+}
