@@ -159,6 +159,29 @@ fn facts_and_checks_of_the_whole_archive() {
 }
 
 #[test]
+fn trees_come_back_by_path_and_through_a_reader() {
+    let fixture = Fixture::new();
+    let (first, second) = (fixture.folder.path().join("first"), fixture.folder.path().join("second"));
+    let (c_first, c_second) = (c_path(&first), c_path(&second));
+    let mut stats = stats(size_of::<znippy_stats>() as u32);
+    // SAFETY: live reader, strings and places.
+    unsafe {
+        let (archive, out) = (fixture.archive.as_ptr(), &raw mut stats);
+        assert_eq!(znippy_extract_archive(archive, c_first.as_ptr(), null(), out, null_mut()), ZNIPPY_OK);
+        assert_eq!(stats.files, 3);
+        let again = znippy_extract_archive(archive, c_first.as_ptr(), null(), null_mut(), null_mut());
+        assert_eq!(again, ZNIPPY_E_EXISTS);
+        let status = znippy_reader_extract_all(fixture.reader, c_second.as_ptr(), null(), null_mut(), null_mut());
+        assert_eq!(status, ZNIPPY_OK);
+    }
+    for tree in [first, second] {
+        assert_eq!(std::fs::read(tree.join("dir/a.txt")).unwrap(), b"first file");
+        assert_eq!(std::fs::read(tree.join("dir/noise")).unwrap(), noise(300_000));
+        assert_eq!(std::fs::read_link(tree.join("dir/link")).unwrap(), Path::new("a.txt"));
+    }
+}
+
+#[test]
 fn short_structs_are_refused_before_anything_is_done() {
     let fixture = Fixture::new();
     let target = c_path(&fixture.folder.path().join("never"));
