@@ -7,18 +7,22 @@
 
 enum { INDENT = 26, WIDTH = 100 };
 
-/* Prints words, breaking lines before the right edge. */
-static void put_wrapped(const char *text, int column) {
+/* Prints words from the column INDENT on, breaking lines before the right edge. */
+static void put_wrapped(const char *text) {
+    int column = INDENT;
     while (*text) {
         int len = (int)strcspn(text, " ");
-        if (column + len > WIDTH) {
+        bool first = column == INDENT;
+        if (!first && column + 1 + len > WIDTH) {
             printf("\n%*s", INDENT, "");
             column = INDENT;
+            first = true;
         }
-        printf("%.*s%s", len, text, text[len] ? " " : "");
-        column += len + 1;
+        printf("%s%.*s", first ? "" : " ", len, text);
+        column += len + !first;
         text += len + (text[len] != '\0');
     }
+    putchar('\n');
 }
 
 static void put_row(const char *left, const char *right) {
@@ -27,34 +31,32 @@ static void put_row(const char *left, const char *right) {
     if (len > INDENT - 3) {
         printf("\n%*s", INDENT, "");
     }
-    put_wrapped(right, INDENT);
+    put_wrapped(right);
 }
 
 /* " (-7 to 22, default 3)" */
-static void put_bounds(uint32_t key) {
+static void bounds_text(uint32_t key, char *text, size_t size) {
     int64_t min = 0, max = 0, value = 0;
-    znippy_options *defaults = znippy_options_new();
-    if (znippy_option_bounds(key, &min, &max) == ZNIPPY_OK) {
-        if (max == INT64_MAX) {
-            printf(" (%" PRId64 " or more", min);
-        } else {
-            printf(" (%" PRId64 " to %" PRId64, min, max);
-        }
-        if (znippy_options_get_i64(defaults, key, &value, NULL) == ZNIPPY_OK) {
-            printf(", default %" PRId64, value);
-        }
-        printf(")");
+    char upper[40] = " or more", initial[40] = "";
+    znippy_option_bounds(key, &min, &max);
+    if (max != INT64_MAX) {
+        snprintf(upper, sizeof upper, " to %" PRId64, max);
     }
-    znippy_options_free(defaults);
+    /* Without options the library answers with its defaults; options that are text have none. */
+    if (znippy_options_get_i64(NULL, key, &value, NULL) == ZNIPPY_OK) {
+        snprintf(initial, sizeof initial, ", default %" PRId64, value);
+    }
+    snprintf(text, size, " (%" PRId64 "%s%s)", min, upper, initial);
 }
 
 static void put_option(const char *left, uint32_t key, bool bounds) {
+    char right[1024], numbers[128] = "";
     const char *help = znippy_option_help(key);
-    put_row(left, help ? help : "");
     if (bounds) {
-        put_bounds(key);
+        bounds_text(key, numbers, sizeof numbers);
     }
-    printf("\n");
+    snprintf(right, sizeof right, "%s%s", help ? help : "", numbers);
+    put_row(left, right);
 }
 
 static void put_flag(const struct flag *flag) {
@@ -69,7 +71,6 @@ static void put_flag(const struct flag *flag) {
         put_option(left, znippy_option_key(flag->option), flag->value != NULL);
     } else {
         put_row(left, flag->help);
-        printf("\n");
     }
 }
 
@@ -98,11 +99,10 @@ static int overview(void) {
         char left[64];
         snprintf(left, sizeof left, "%s %s", command->name, command->operands);
         put_row(left, command->summary);
-        printf("\n");
     }
-    put_row("help [COMMAND]", "Print help on a command.\n");
-    put_row("help options", "Print the options for --set.\n");
-    put_row("--version", "Print the version.\n");
+    put_row("help [COMMAND]", "Print help on a command.");
+    put_row("help options", "Print the options for --set.");
+    put_row("--version", "Print the version.");
     printf("\nExit codes: 0 done, 1 failed, 2 wrong usage, 3 done in part, 130 interrupted.\n");
     return CODE_OK;
 }

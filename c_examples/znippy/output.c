@@ -105,7 +105,12 @@ int complain_of(znippy_status status, znippy_error *error, const char *subject) 
         fputs(": ", stderr);
     }
     put_escaped(stderr, message, strlen(message)); /* begins with the path where there is one */
-    fprintf(stderr, "%s%s\n", advice ? "; " : "", advice ? advice : "");
+    if (advice) {
+        fprintf(stderr, "; %s", advice);
+    } else if (status == ZNIPPY_E_EXISTS) {
+        fputs(" (-f)", stderr); /* what the library advises has a name here */
+    }
+    putc('\n', stderr);
     znippy_error_free(error);
     if (status == ZNIPPY_E_CANCELLED) {
         return CODE_INTERRUPTED;

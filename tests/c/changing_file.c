@@ -28,7 +28,7 @@ int main(void) {
     CHECK(victim.cut);
     size_t len = 0;
     const char *path = error ? znippy_error_path(error, &len) : NULL;
-    CHECK(path && strcmp(path, victim.path.text) == 0);
+    CHECK(path && strstr(victim.path.text, path) && strstr(path, "file-001"));
     EXPECT(status, ZNIPPY_E_CHANGED, &error);
     CHECK(count_names(scratch()) == 1);
     znippy_options_free(options);

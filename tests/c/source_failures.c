@@ -37,10 +37,10 @@ static znippy_status wanted(enum fault fault) {
     return fault == FAILS ? ZNIPPY_E_PERMISSION : fault == FAILS_ODDLY ? ZNIPPY_E_CALLBACK : 0;
 }
 
-static void failed(znippy_status status, enum fault fault, znippy_error *error) {
-    CHECK(status < 0 && error && znippy_error_status(error) == status);
+static void failed(znippy_status status, enum fault fault, znippy_error **error) {
+    CHECK(status < 0 && *error && znippy_error_status(*error) == status);
     CHECK(wanted(fault) == 0 || status == wanted(fault));
-    znippy_error_free(error);
+    znippy_error_free(*error);
 }
 
 static void while_opening(struct host *host) {
@@ -49,7 +49,7 @@ static void while_opening(struct host *host) {
     znippy_error *error = NULL;
     host->broken = true;
     host->released = 0;
-    failed(znippy_reader_open_source(&source, NULL, &reader, &error), host->fault, error);
+    failed(znippy_reader_open_source(&source, NULL, &reader, &error), host->fault, &error);
     CHECK(reader == NULL && host->released == 1);
 }
 
@@ -64,8 +64,8 @@ static void while_reading(struct host *host) {
     EXPECT_OK(znippy_reader_open_source(&source, NULL, &reader, &error), &error);
     uint64_t index = find(reader, "big.txt");
     host->broken = true;
-    failed(znippy_reader_read_at(reader, index, 5 * MIB, buffer, sizeof buffer, &got, &error), host->fault, error);
-    failed(znippy_reader_verify(reader, NULL, NULL, &error), host->fault, error);
+    failed(znippy_reader_read_at(reader, index, 5 * MIB, buffer, sizeof buffer, &got, &error), host->fault, &error);
+    failed(znippy_reader_verify(reader, NULL, NULL, &error), host->fault, &error);
     host->broken = false; /* a failure is not kept */
     EXPECT_OK(znippy_reader_read_at(reader, index, 5 * MIB, buffer, sizeof buffer, &got, &error), &error);
     CHECK(got == sizeof buffer && host->released == 0);
