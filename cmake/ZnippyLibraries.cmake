@@ -41,6 +41,12 @@ set(ZNIPPY_KEEP "${ZNIPPY_LINK_DIR}/keep-global.txt")
 list(JOIN ZNIPPY_SYMBOLS "\n" symbols)
 file(CONFIGURE OUTPUT "${ZNIPPY_KEEP}" CONTENT "@symbols@\nDW.ref.rust_eh_personality\n" @ONLY)
 
+# Line tables of all dependencies are 90 % of the bytes; builds for debugging keep them.
+if(NOT CMAKE_BUILD_TYPE MATCHES "^(Debug|RelWithDebInfo)$")
+  set(ZNIPPY_STRIP --strip-debug)
+  set(ZNIPPY_LINK_STRIP -Wl,--strip-debug)
+endif()
+
 # Cargo decides what is out of date, so it is asked each time; it touches its output only where that changes.
 set(ZNIPPY_CARGO_LIB "${ZNIPPY_CARGO_TARGET_DIR}/release/libznippy.a")
 add_custom_target(znippy_cargo
@@ -57,18 +63,21 @@ add_custom_command(
           -Wl,--gc-sections -Wl,--whole-archive "${ZNIPPY_CARGO_LIB}" -Wl,--no-whole-archive
           "-Wl,--version-script=${ZNIPPY_MAP}" "-Wl,-soname,${ZNIPPY_SONAME}"
           -Wl,-z,nodelete -Wl,-z,defs -Wl,-z,relro -Wl,-z,now -Wl,--as-needed ${ZNIPPY_NATIVE_LIBS}
+          ${ZNIPPY_LINK_STRIP}
   COMMAND "${CMAKE_COMMAND}" -E create_symlink "libznippy.so.${PROJECT_VERSION}" "${ZNIPPY_LIB_DIR}/${ZNIPPY_SONAME}"
   COMMAND "${CMAKE_COMMAND}" -E create_symlink "${ZNIPPY_SONAME}" "${ZNIPPY_LIB_DIR}/libznippy.so"
   DEPENDS znippy_cargo "${ZNIPPY_CARGO_LIB}" "${ZNIPPY_MAP}"
   COMMENT "Linking libznippy.so" VERBATIM)
 
 # An archive is made anew each time: ar would keep members of an old one. No plugin: GNU ar with an old LLVM
-# plugin breaks off on the bitcode of a newer rustc.
+# plugin breaks off on the bitcode of a newer rustc. That bitcode goes: no C linker can use it, and it is most of
+# the file.
 set(ZNIPPY_OBJECT "${ZNIPPY_LINK_DIR}/znippy.o")
 add_custom_command(
   OUTPUT "${ZNIPPY_STATIC_FILE}"
   COMMAND "${CMAKE_LINKER}" -r -o "${ZNIPPY_OBJECT}" --whole-archive "${ZNIPPY_CARGO_LIB}"
-  COMMAND "${CMAKE_OBJCOPY}" "--keep-global-symbols=${ZNIPPY_KEEP}" "${ZNIPPY_OBJECT}"
+  COMMAND "${CMAKE_OBJCOPY}" ${ZNIPPY_STRIP} --remove-section=.llvmbc --remove-section=.llvmcmd
+          "--keep-global-symbols=${ZNIPPY_KEEP}" "${ZNIPPY_OBJECT}"
   COMMAND "${CMAKE_COMMAND}" -E rm -f "${ZNIPPY_STATIC_FILE}"
   COMMAND "${CMAKE_AR}" --plugin none rcsD "${ZNIPPY_STATIC_FILE}" "${ZNIPPY_OBJECT}"
   COMMAND "${CMAKE_COMMAND}" -E rm -f "${ZNIPPY_OBJECT}"
