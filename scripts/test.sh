@@ -33,15 +33,15 @@ cargo_tests() {
     printf '\n== cargo test\n'
     local code=0 passed failed
     cargo test --locked --no-fail-fast 2>&1 | tee "$log" || code=1
-    passed=$(sed -n 's/^test result: .* \([0-9]*\) passed; .*/\1/p' "$log" | paste -sd+ | bc_sum)
-    failed=$(sed -n 's/^test result: .* \([0-9]*\) failed; .*/\1/p' "$log" | paste -sd+ | bc_sum)
+    passed=$(sed -n 's/^test result: .* \([0-9]*\) passed; .*/\1/p' "$log" | paste -sd+ | sum_of)
+    failed=$(sed -n 's/^test result: .* \([0-9]*\) failed; .*/\1/p' "$log" | paste -sd+ | sum_of)
     # Code that doesn't compile, and a test program that ended before its result line, count as one failure.
     [ "$code" -eq 0 ] || [ "$failed" -gt 0 ] || failed=1
     note "cargo test" "$passed" "$failed"
 }
 
 # The value of "1+2+3"; 0 where there is nothing.
-bc_sum() {
+sum_of() {
     local terms
     read -r terms || terms=
     echo $((${terms:-0}))
@@ -49,7 +49,7 @@ bc_sum() {
 
 c_tests() {
     printf '\n== C build and ctest\n'
-    if ! { cmake -B build && cmake --build build -j 2; }; then
+    if ! { cmake -B build -DZNIPPY_BUILD_TOOL=ON -DZNIPPY_BUILD_TESTS=ON && cmake --build build -j 2; }; then
         note "C build" 0 1
         return
     fi
@@ -92,7 +92,7 @@ int main(void) { return znippy_version_number() != ZNIPPY_VERSION_NUMBER; }'
 under_valgrind() {
     local test
     for test in "$@"; do
-        valgrind --quiet --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite \
+        valgrind --quiet --error-exitcode=9 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite \
             "build/tests/$test.shared" || return 1
     done
 }
