@@ -23,6 +23,16 @@ fn c_path(path: &Path) -> CString {
     CString::new(path.as_os_str().as_bytes()).unwrap()
 }
 
+/// Bytes that don't compress.
+fn noise(len: usize) -> Vec<u8> {
+    let mut state = 1u64;
+    let next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 56) as u8
+    };
+    std::iter::repeat_with(next).take(len).collect()
+}
+
 impl Fixture {
     fn new() -> Fixture {
         let folder = tempfile::tempdir().unwrap();
@@ -30,6 +40,8 @@ impl Fixture {
         std::fs::create_dir_all(tree.join("dir")).unwrap();
         std::fs::write(tree.join("dir/a.txt"), b"first file").unwrap();
         std::fs::write(tree.join("dir/b.txt"), b"second").unwrap();
+        // More than what opening reads of the tail, so that reading an entry goes to the source.
+        std::fs::write(tree.join("dir/noise"), noise(300_000)).unwrap();
         std::os::unix::fs::symlink("a.txt", tree.join("dir/link")).unwrap();
         let path = folder.path().join("tree.znippy");
         let (tree, archive) = (c_path(&tree), c_path(&path));
@@ -38,7 +50,7 @@ impl Fixture {
         // SAFETY: live strings and places.
         unsafe {
             let status = znippy_compress_dir(tree.as_ptr(), archive.as_ptr(), null(), &raw mut stats, null_mut());
-            assert_eq!((status, stats.files, stats.symlinks), (ZNIPPY_OK, 2, 1));
+            assert_eq!((status, stats.files, stats.symlinks), (ZNIPPY_OK, 3, 1));
             assert_eq!(stats.struct_size as usize, size_of::<znippy_stats>());
             assert_eq!(znippy_reader_open(archive.as_ptr(), null(), &raw mut reader, null_mut()), ZNIPPY_OK);
         }
@@ -114,7 +126,7 @@ fn entries_are_found_listed_and_read() {
                 assert_eq!(CStr::from_ptr(info.link_target), c"a.txt");
             }
         }
-        assert_eq!(names, ["dir", "dir/a.txt", "dir/b.txt", "dir/link"]);
+        assert_eq!(names, ["dir", "dir/a.txt", "dir/b.txt", "dir/link", "dir/noise"]);
         let status = znippy_listing_get(listing, names.len(), &raw mut info, null_mut());
         assert_eq!(status, ZNIPPY_E_INVALID_ARGUMENT);
         znippy_listing_free(listing);
@@ -143,6 +155,29 @@ fn facts_and_checks_of_the_whole_archive() {
         assert_eq!(znippy_reader_verify_quick(reader, null(), null_mut(), null_mut()), ZNIPPY_OK);
         assert_eq!(znippy_reader_verify_entry(reader, fixture.find("dir/a.txt").unwrap(), null_mut()), ZNIPPY_OK);
         assert_eq!(znippy_reader_verify_entry(reader, u64::MAX, null_mut()), ZNIPPY_E_INVALID_ARGUMENT);
+    }
+}
+
+#[test]
+fn trees_come_back_by_path_and_through_a_reader() {
+    let fixture = Fixture::new();
+    let (first, second) = (fixture.folder.path().join("first"), fixture.folder.path().join("second"));
+    let (c_first, c_second) = (c_path(&first), c_path(&second));
+    let mut stats = stats(size_of::<znippy_stats>() as u32);
+    // SAFETY: live reader, strings and places.
+    unsafe {
+        let (archive, out) = (fixture.archive.as_ptr(), &raw mut stats);
+        assert_eq!(znippy_extract_archive(archive, c_first.as_ptr(), null(), out, null_mut()), ZNIPPY_OK);
+        assert_eq!(stats.files, 3);
+        let again = znippy_extract_archive(archive, c_first.as_ptr(), null(), null_mut(), null_mut());
+        assert_eq!(again, ZNIPPY_E_EXISTS);
+        let status = znippy_reader_extract_all(fixture.reader, c_second.as_ptr(), null(), null_mut(), null_mut());
+        assert_eq!(status, ZNIPPY_OK);
+    }
+    for tree in [first, second] {
+        assert_eq!(std::fs::read(tree.join("dir/a.txt")).unwrap(), b"first file");
+        assert_eq!(std::fs::read(tree.join("dir/noise")).unwrap(), noise(300_000));
+        assert_eq!(std::fs::read_link(tree.join("dir/link")).unwrap(), Path::new("a.txt"));
     }
 }
 
@@ -357,7 +392,7 @@ fn missing_arguments_are_named() {
     let (number, len, bytes) = (&raw mut number, &raw mut len, (&raw mut buffer).cast::<c_void>());
     let mut value = 0i64;
     let value = &raw mut value;
-    let mut any = null_mut();
+    let mut any: *mut c_void = null_mut();
     let any = &raw mut any;
     let mut text = null();
     let text = &raw mut text;

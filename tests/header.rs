@@ -14,8 +14,20 @@ use znippy::format::row::EntryKind;
 use znippy::options::OPTION_TABLE;
 
 /// The files in the order of the header's sections.
-const SOURCES: &[&str] =
-    &["constants", "types", "library", "error", "options", "cancel", "oneshot", "open", "reader", "listing", "buffer"];
+const SOURCES: [&str; 12] = [
+    "constants",
+    "types",
+    "library",
+    "error",
+    "options",
+    "cancel",
+    "oneshot",
+    "open",
+    "reader",
+    "entries",
+    "listing",
+    "buffer",
+];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -100,10 +100,10 @@ impl Cache {
         match value {
             Some(value) => inner.bytes += value.bytes(),
             None => {
-                if inner.slots.get(&key).is_some_and(|(held, _)| Arc::ptr_eq(held, slot)) {
-                    if let Some((_, used)) = inner.slots.remove(&key) {
-                        inner.by_use.remove(&used);
-                    }
+                if inner.slots.get(&key).is_some_and(|(held, _)| Arc::ptr_eq(held, slot))
+                    && let Some((_, used)) = inner.slots.remove(&key)
+                {
+                    inner.by_use.remove(&used);
                 }
                 return;
             }

@@ -6,7 +6,7 @@
 //! constants  statuses, options, kinds, phases, flags      types     public structs and their sizes
 //! boundary   panics end here                              handle    tags, poison, entering a handle
 //! pointer    arguments from C                             callback  user data, progress, re-entry
-//! library  error  options  cancel  oneshot  open  reader  listing   the functions
+//! library  error  options  cancel  oneshot  open  reader  entries  listing   the functions
 //! source     bytes through the host's callbacks           buffer    library memory for one entry
 //! ```
 
@@ -22,6 +22,7 @@ mod buffer;
 mod callback;
 mod cancel;
 mod constants;
+mod entries;
 mod error;
 mod handle;
 mod library;
@@ -37,6 +38,7 @@ mod types;
 pub use buffer::*;
 pub use cancel::*;
 pub use constants::*;
+pub use entries::*;
 pub use error::*;
 pub use library::*;
 pub use listing::*;

@@ -1,25 +1,20 @@
 //! `znippy_reader`: an open archive, shared by any number of threads.
 
-use std::ffi::{CString, c_char, c_void};
+use std::ffi::{CStr, CString, c_char};
 use std::ops::Deref;
-use std::path::Path;
 use std::ptr;
 use std::sync::Arc;
 
 use super::boundary::{guarded, shielded};
-use super::buffer::hand_over;
 use super::callback::Inside;
 use super::error::znippy_error;
 use super::handle::{Entered, Handle, Opaque, enter, find};
-use super::oneshot::write_stats;
 use super::options::{snapshot, znippy_options};
-use super::pointer::{Out, bytes, host_path, invalid, required, room};
-use super::types::{znippy_archive_info, znippy_buffer, znippy_stats, znippy_status};
+use super::pointer::{Out, invalid, required};
+use super::types::{znippy_archive_info, znippy_status};
 use crate::archive::Archive;
-use crate::error::{Error, Result, Status};
-use crate::extract;
-use crate::options::{Key, Options};
-use crate::stats::Stats;
+use crate::error::Result;
+use crate::options::Options;
 
 /// An open archive: immutable, counted references, any number of threads at once. It keeps no threads.
 pub struct znippy_reader(());
@@ -89,8 +84,11 @@ impl Call<'_> {
     }
 
     /// The options of this call. Its progress function counts as inside the reader.
-    unsafe fn options(&self, options: *const znippy_options) -> Result<Options> {
-        // SAFETY: null or live as the header demands.
+    ///
+    /// # Safety
+    /// `options` is null or readable.
+    pub(super) unsafe fn options(&self, options: *const znippy_options) -> Result<Options> {
+        // SAFETY: as promised by the caller.
         let mut options = unsafe { snapshot(options) }?;
         let function = options.progress().map(|function| Inside::watch(&self.entered.inside, function));
         options.set_progress(function);
@@ -204,7 +202,7 @@ pub unsafe extern "C" fn znippy_reader_metadata(
         }
         let place = required(value_out, "value_out")?;
         // SAFETY: not null, and NUL-terminated as the header demands.
-        let name = unsafe { std::ffi::CStr::from_ptr(name) };
+        let name = unsafe { CStr::from_ptr(name) };
         let value = reader.metadata.iter().find(|pair| pair.0.as_c_str() == name);
         // SAFETY: not null, and writable as the header demands.
         unsafe { place.write(value.map_or(ptr::null(), |pair| pair.1.as_ptr())) };
@@ -238,204 +236,4 @@ pub unsafe extern "C" fn znippy_reader_tree_digest(
     };
     // SAFETY: null or writable as the header demands.
     unsafe { guarded(err, body) }
-}
-
-/// The number of the entry with exactly this path.
-///
-/// Ownership: takes nothing. Threads: any number.
-/// Errors: ZNIPPY_E_NOT_FOUND, any of I/O and format, ZNIPPY_E_INVALID_ARGUMENT, ZNIPPY_E_BUSY.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn znippy_reader_find(
-    reader: *const znippy_reader,
-    path: *const c_char,
-    path_len: usize,
-    index_out: *mut u64,
-    err: *mut *mut znippy_error,
-) -> znippy_status {
-    let body = || {
-        // SAFETY: null or as the header demands.
-        let (reader, path) = unsafe { (Call::begin(reader)?, bytes(path.cast(), path_len, "path")?) };
-        let place = required(index_out, "index_out")?;
-        if path.is_empty() {
-            return Err(invalid("path is empty"));
-        }
-        let missing = || Error::new(Status::NotFound, "no such entry").with_entry(path);
-        let index = reader.ask(|archive| archive.find(path))?.ok_or_else(missing)?;
-        // SAFETY: not null, and writable as the header demands.
-        unsafe { place.write(index) };
-        Ok(())
-    };
-    // SAFETY: null or writable as the header demands.
-    unsafe { guarded(err, body) }
-}
-
-/// The entries at and below a directory (or of one path): `*count_out` of them from number `*first_out` on. The
-/// empty prefix is everything; no match is no error.
-///
-/// Ownership: takes nothing. Threads: any number.
-/// Errors: any of I/O and format, ZNIPPY_E_INVALID_ARGUMENT, ZNIPPY_E_BUSY.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn znippy_reader_find_prefix(
-    reader: *const znippy_reader,
-    prefix: *const c_char,
-    prefix_len: usize,
-    first_out: *mut u64,
-    count_out: *mut u64,
-    err: *mut *mut znippy_error,
-) -> znippy_status {
-    let body = || {
-        // SAFETY: null or as the header demands.
-        let (reader, prefix) = unsafe { (Call::begin(reader)?, bytes(prefix.cast(), prefix_len, "prefix")?) };
-        let (first, count) = (required(first_out, "first_out")?, required(count_out, "count_out")?);
-        let range = reader.ask(|archive| archive.find_prefix(prefix))?;
-        // SAFETY: not null, and writable as the header demands.
-        unsafe {
-            first.write(range.start);
-            count.write(range.end.saturating_sub(range.start));
-        }
-        Ok(())
-    };
-    // SAFETY: null or writable as the header demands.
-    unsafe { guarded(err, body) }
-}
-
-/// Reads an entry's bytes at an offset. Only the blocks that hold them are decoded, and each slice that is
-/// touched is checked whole. `*read_out` is less than len at the end of the entry only, and 0 beyond it.
-///
-/// Ownership: the caller's buffer, which may be NULL where len is 0; on failure its bytes are undefined.
-/// Threads: any number. Errors: any of I/O and format, ZNIPPY_E_INVALID_ARGUMENT, ZNIPPY_E_BUSY.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn znippy_reader_read_at(
-    reader: *const znippy_reader,
-    index: u64,
-    offset: u64,
-    buffer: *mut c_void,
-    len: usize,
-    read_out: *mut usize,
-    err: *mut *mut znippy_error,
-) -> znippy_status {
-    let body = || {
-        // SAFETY: null or as the header demands.
-        let (reader, buffer) = unsafe { (Call::begin(reader)?, room(buffer, len, "buffer")?) };
-        let place = required(read_out, "read_out")?;
-        let read = reader.ask(|archive| archive.read_at(index, offset, buffer))?;
-        // SAFETY: not null, and writable as the header demands.
-        unsafe { place.write(read) };
-        Ok(())
-    };
-    // SAFETY: null or writable as the header demands.
-    unsafe { guarded(err, body) }
-}
-
-/// Reads a whole entry into memory of the library; entries of more than ZNIPPY_OPT_MAX_ENTRY_SIZE bytes are
-/// refused.
-///
-/// Ownership: the bytes are the caller's, freed by znippy_buffer_free(); they outlive the reader.
-/// Threads: any number.
-/// Errors: ZNIPPY_E_LIMIT, any of I/O and format, ZNIPPY_E_INVALID_ARGUMENT, ZNIPPY_E_BUSY.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn znippy_reader_read(
-    reader: *const znippy_reader,
-    index: u64,
-    options: *const znippy_options,
-    buffer_out: *mut znippy_buffer,
-    err: *mut *mut znippy_error,
-) -> znippy_status {
-    let body = || {
-        // SAFETY: null or as the header demands.
-        let (reader, options) = unsafe { (Call::begin(reader)?, snapshot(options)?) };
-        let place = required(buffer_out, "buffer_out")?;
-        let limit = options.get(Key::MaxEntrySize).unsigned_abs();
-        let bytes = reader.ask(|archive| archive.read(index, limit))?;
-        // SAFETY: not null, and writable as the header demands.
-        unsafe { place.write(hand_over(bytes)) };
-        Ok(())
-    };
-    // SAFETY: null or writable as the header demands.
-    unsafe { guarded(err, body) }
-}
-
-/// Restores the whole archive below dest_dir, as znippy_extract_archive() does.
-///
-/// Ownership: takes nothing; stats_out may be NULL. Threads: any number; progress is reported on the calling one.
-/// Errors: those of znippy_extract_archive(), ZNIPPY_E_BUSY.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn znippy_reader_extract_all(
-    reader: *const znippy_reader,
-    dest_dir: *const c_char,
-    options: *const znippy_options,
-    stats_out: *mut znippy_stats,
-    err: *mut *mut znippy_error,
-) -> znippy_status {
-    let body = || {
-        // SAFETY: null or as the header demands.
-        let destination: &Path = unsafe { host_path(dest_dir, "dest_dir") }?;
-        let run = |archive: &Archive, options: &Options| extract::extract_all(archive, destination, options);
-        // SAFETY: null or as the header demands.
-        unsafe { job(reader, options, stats_out, run) }
-    };
-    // SAFETY: null or writable as the header demands.
-    unsafe { guarded(err, body) }
-}
-
-/// Checks everything: every slice and file against its hash, and what spans segments. Nothing is written.
-///
-/// Ownership: takes nothing; stats_out may be NULL. Threads: any number; progress is reported on the calling one.
-/// Errors: ZNIPPY_E_CHECKSUM, ZNIPPY_E_CORRUPT, any of I/O, ZNIPPY_E_CANCELLED, ZNIPPY_E_BUSY.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn znippy_reader_verify(
-    reader: *const znippy_reader,
-    options: *const znippy_options,
-    stats_out: *mut znippy_stats,
-    err: *mut *mut znippy_error,
-) -> znippy_status {
-    // SAFETY: null or as the header demands.
-    unsafe { guarded(err, || job(reader, options, stats_out, Archive::verify)) }
-}
-
-/// Checks stored bytes against their hashes without decoding them: finds every damaged byte, at the speed of
-/// the disk.
-///
-/// Ownership: takes nothing; stats_out may be NULL. Threads: any number; progress is reported on the calling one.
-/// Errors: those of znippy_reader_verify().
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn znippy_reader_verify_quick(
-    reader: *const znippy_reader,
-    options: *const znippy_options,
-    stats_out: *mut znippy_stats,
-    err: *mut *mut znippy_error,
-) -> znippy_status {
-    // SAFETY: null or as the header demands.
-    unsafe { guarded(err, || job(reader, options, stats_out, Archive::verify_quick)) }
-}
-
-/// Checks one entry's bytes against their hashes.
-///
-/// Ownership: takes nothing. Threads: any number. Errors: those of znippy_reader_verify().
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn znippy_reader_verify_entry(
-    reader: *const znippy_reader,
-    index: u64,
-    err: *mut *mut znippy_error,
-) -> znippy_status {
-    // SAFETY: null or as the header demands.
-    unsafe { guarded(err, || Call::begin(reader)?.ask(|archive| archive.verify_entry(index))) }
-}
-
-/// A job over the whole archive: options in, statistics out.
-///
-/// # Safety
-/// The pointers are null or as the header demands.
-unsafe fn job(
-    reader: *const znippy_reader,
-    options: *const znippy_options,
-    stats_out: *mut znippy_stats,
-    run: impl FnOnce(&Archive, &Options) -> Result<Stats>,
-) -> Result<()> {
-    // SAFETY: as promised by the caller.
-    let (reader, out) = unsafe { (Call::begin(reader)?, Out::optional(stats_out, "stats_out")?) };
-    // SAFETY: as promised by the caller.
-    let options = unsafe { reader.options(options) }?;
-    write_stats(out, &reader.ask(|archive| run(archive, &options))?);
-    Ok(())
 }

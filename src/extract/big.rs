@@ -13,7 +13,8 @@ use rustix::io::Errno;
 use crate::error::{Error, Result};
 use crate::extract::handles::Handles;
 use crate::extract::job::Job;
-use crate::extract::plan::{Big, Piece, Plan};
+use crate::extract::plan::Plan;
+use crate::extract::records::{Big, Piece};
 use crate::extract::sandbox::{self, Directory, Identity, Root};
 
 /// How far each big file is.

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use crate::error::{Error, Result, Status};
 use crate::extract::handles::{Handles, is_out_of_descriptors};
 use crate::extract::job::Job;
-use crate::extract::plan::{NO_BLOCK, Slice, Target};
+use crate::extract::records::{NO_BLOCK, Slice, Target};
 use crate::extract::sandbox::{self, Directory};
 use crate::extract::tree::Node;
 use crate::format::codec::Decompressor;

@@ -8,7 +8,7 @@ use rustix::io::Errno;
 use crate::error::{Error, Result, Status};
 use crate::extract::handles::Handles;
 use crate::extract::job::Job;
-use crate::extract::plan::Hardlink;
+use crate::extract::records::Hardlink;
 use crate::extract::sandbox::{Directory, Leftover};
 use crate::extract::tree::Node;
 use crate::progress::Reporter;

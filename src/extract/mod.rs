@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! plan         one walk over the index: what to restore, checked as a whole before the first write
+//! records      slices, blocks and files of the plan, small
 //! tree         names and directories in little memory
 //! directories  made first; their modes and times last
 //! blocks       decoded, checked and written in parallel: the files
@@ -13,8 +14,6 @@
 //! job          what the threads share
 //! ```
 
-#![forbid(unsafe_code)]
-
 mod big;
 mod blocks;
 mod directories;
@@ -23,6 +22,7 @@ mod job;
 mod links;
 mod metadata;
 mod plan;
+mod records;
 mod sandbox;
 #[cfg(test)]
 mod tests;

@@ -5,8 +5,10 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use crate::extract::extract;
+use crate::extract::plan::Plan;
 use crate::extract::sandbox::{Resolution, Root};
 use crate::options::Options;
+use crate::progress::{CancelToken, Reporter};
 
 #[path = "../../tests/extract_support/mod.rs"]
 mod support;
@@ -91,4 +93,33 @@ fn a_file_swapped_for_another_is_not_opened_again() {
     fs::write(parent.path().join("other"), b"").unwrap();
     fs::rename(parent.path().join("other"), parent.path().join("x")).unwrap();
     assert_eq!(directory.reopen(b"x", identity).unwrap_err().rule(), Some("sandbox.swapped"));
+}
+
+#[test]
+fn hard_links_that_can_not_be_made_become_files_from_their_own_rows() {
+    let mut builder = Builder::new();
+    builder.sparse("a", 2000, &[(0, &noise(1, 1000)), (1000, &noise(2, 1000))]);
+    builder.file("b", b"bytes");
+    for (path, of, rows) in [("c", "a", 0..2), ("d", "b", 2..3)] {
+        for row in rows {
+            let mut row = builder.rows[row].clone();
+            (row.path, row.kind) = (path.into(), 3);
+            if let Some(attributes) = &mut row.attributes {
+                attributes.link_target = Some(of.as_bytes());
+            }
+            builder.rows.push(row);
+        }
+    }
+    builder.rows_per_segment = 2;
+    let archive = builder.archive();
+    let mut reporter = Reporter::new(None, CancelToken::new(), std::time::Duration::ZERO);
+    let mut plan = Plan::new(&archive, &mut reporter).unwrap();
+    assert_eq!((plan.hardlinks.len(), plan.slices.len(), plan.bigs.len()), (2, 3, 1));
+    let links = plan.hardlinks.clone();
+    plan.take_hardlinks(&archive, &links).unwrap();
+    assert_eq!((plan.slices.len(), plan.bigs.len()), (3, 1));
+    let mut paths: Vec<Vec<u8>> =
+        plan.slices.iter().map(|slice| plan.tree.path(plan.file_of(slice), &mut Vec::new()).to_vec()).collect();
+    paths.sort();
+    assert_eq!(paths, [b"c", b"c", b"d"]);
 }

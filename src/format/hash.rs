@@ -59,7 +59,7 @@ mod tests {
 
     #[test]
     fn merged_windows_equal_the_plain_hash_of_the_file() {
-        let data: Vec<u8> = (0..70_000u64).map(|i| (i * i >> 7) as u8).collect();
+        let data: Vec<u8> = (0..70_000u64).map(|i| ((i * i) >> 7) as u8).collect();
         for window in [1024usize, 4096, 16_384] {
             for len in [window + 1, 2 * window, 2 * window + 1, 3 * window, 5 * window + 1023].map(|n| n.min(70_000)) {
                 let file = &data[..len];

@@ -111,10 +111,10 @@ fn check_fields(schema: &ipc::Schema<'_>, columns: &[Column]) -> Result<Vec<Shap
             return Err(refuse("a field is nested or dictionary-encoded"));
         }
         let data_type = flat_type(&field).ok_or_else(|| refuse("a field has a type that is not allowed"))?;
-        if let Some(column) = columns.iter().find(|column| column.name == name) {
-            if column.data_type != data_type || (field.nullable() && !column.nullable) {
-                return Err(refuse(&format!("the column {name} has the wrong type")));
-            }
+        if let Some(column) = columns.iter().find(|column| column.name == name)
+            && (column.data_type != data_type || (field.nullable() && !column.nullable))
+        {
+            return Err(refuse(&format!("the column {name} has the wrong type")));
         }
         shapes.push(Shape { buffers: buffers_of(&data_type), nullable: field.nullable() });
     }

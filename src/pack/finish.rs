@@ -51,7 +51,7 @@ pub(super) fn finish(
         let entry = Entry { tree, packed, record, path, target: target.as_deref(), repo: options.repo() };
         entry.write(file, &mut writer, &mut stats)?;
         reporter.counters().add(1, 0);
-        if number % 1024 == 0 {
+        if number.is_multiple_of(1024) {
             reporter.tick(Some(path))?;
         }
     }

@@ -9,7 +9,10 @@ pub(super) const MIN_HOLE: usize = 64 << 10;
 /// Calls `data` with each run of bytes between holes: start and length. Nothing is called for zeros throughout.
 pub(super) fn for_each_data(bytes: &[u8], mut data: impl FnMut(usize, usize)) {
     if bytes.len() < MIN_HOLE {
-        return if bytes.is_empty() { () } else { data(0, bytes.len()) };
+        return if bytes.is_empty() {
+        } else {
+            data(0, bytes.len())
+        };
     }
     let mut data_start = 0;
     let mut zeros_start = None;
@@ -17,13 +20,13 @@ pub(super) fn for_each_data(bytes: &[u8], mut data: impl FnMut(usize, usize)) {
         let page = &bytes[start..(start + PAGE).min(bytes.len())];
         if is_zero(page) {
             zeros_start.get_or_insert(start);
-        } else if let Some(zeros) = zeros_start.take() {
-            if start - zeros >= MIN_HOLE {
-                if zeros > data_start {
-                    data(data_start, zeros - data_start);
-                }
-                data_start = start;
+        } else if let Some(zeros) = zeros_start.take()
+            && start - zeros >= MIN_HOLE
+        {
+            if zeros > data_start {
+                data(data_start, zeros - data_start);
             }
+            data_start = start;
         }
     }
     let end = zeros_start.filter(|zeros| bytes.len() - zeros >= MIN_HOLE).unwrap_or(bytes.len());

@@ -167,7 +167,7 @@ fn walk(source: &Path, tree: &mut Tree, lenient: bool, reporter: &mut Reporter) 
             inode: 0,
             extra: 0,
         });
-        if tree.records.len() % 1024 == 0 {
+        if tree.records.len().is_multiple_of(1024) {
             reporter.counters().add(1024, 0);
             reporter.tick(Some(relative))?;
         }
@@ -300,6 +300,6 @@ fn kind(stat: &Stat) -> EntryKind {
 
 /// Nanoseconds since the epoch; none for times that 64 bits of them don't reach (before 1677, after 2262).
 pub(super) fn mtime(stat: &Stat) -> i64 {
-    let seconds = stat.st_mtime as i64;
+    let seconds = stat.st_mtime;
     seconds.checked_mul(1_000_000_000).and_then(|ns| ns.checked_add(stat.st_mtime_nsec as i64)).unwrap_or(NO_MTIME)
 }

@@ -150,7 +150,7 @@ impl Builder {
             file_hash: Some(hash(&whole)),
             ..Attributes::default()
         };
-        self.entry(path.as_bytes(), EntryKind::File, attributes);
+        self.entry(path.as_bytes(), EntryKind::File, attributes).checksum = hash(b"");
         for (number, (offset, bytes)) in ranges.iter().enumerate() {
             let location = Some(self.block(bytes, true));
             if number > 0 {
