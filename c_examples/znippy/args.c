@@ -1,0 +1,217 @@
+/* The command line -> a request. */
+#include "cli.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The words that are still to be read. */
+struct words {
+    char **next;
+    char **end;
+};
+
+bool request_has(const struct request *request, unsigned flag) {
+    return (request->flags & flag) != 0;
+}
+
+void request_free(struct request *request) {
+    znippy_options_free(request->options);
+    request->options = NULL;
+}
+
+static bool mistake(const struct request *request, const char *word, const char *what) {
+    char advice[64];
+    snprintf(advice, sizeof advice, "see 'znippy help %s'", request->command->name);
+    complain(CODE_USAGE, word, what, advice);
+    return false;
+}
+
+/* A whole number, with K, M or G for powers of 1024. */
+static bool parse_number(const char *text, int64_t *number) {
+    static const char SUFFIXES[] = "KMG";
+    char *end = NULL;
+    errno = 0;
+    long long value = strtoll(text, &end, 10);
+    if (errno != 0 || end == text) {
+        return false;
+    }
+    const char *suffix = *end ? strchr(SUFFIXES, *end) : NULL;
+    if (suffix) {
+        int64_t unit = (int64_t)1 << (10 * (suffix - SUFFIXES + 1));
+        if (value > INT64_MAX / unit || value < INT64_MIN / unit) {
+            return false;
+        }
+        value *= unit;
+        end++;
+    }
+    *number = value;
+    return *end == '\0';
+}
+
+/* The names that people use for the numbers of the option "preset". */
+static bool parse_preset(const char *text, int64_t *number) {
+    static const char *const NAMES[] = {"default", "fast", "small", "max", "random"};
+    for (size_t i = 0; i < sizeof NAMES / sizeof NAMES[0]; i++) {
+        if (strcmp(text, NAMES[i]) == 0) {
+            *number = (int64_t)i;
+            return true;
+        }
+    }
+    return parse_number(text, number);
+}
+
+/* Sets an option that takes bytes; where it takes a number instead, says between which bounds. */
+static bool set_text(struct request *request, const char *word, uint32_t key, const char *value) {
+    if (znippy_options_set_bytes(request->options, key, value, strlen(value), NULL) == ZNIPPY_OK) {
+        return true;
+    }
+    int64_t min = 0, max = 0;
+    char what[256];
+    znippy_option_bounds(key, &min, &max);
+    snprintf(what, sizeof what, "option %s takes a value between %" PRId64 " and %" PRId64 ", not '%.80s'",
+             znippy_option_name(key), min, max, value);
+    return mistake(request, word, what);
+}
+
+static bool set_option(struct request *request, const char *word, const char *name, const char *value) {
+    uint32_t key = znippy_option_key(name);
+    int64_t number = 0;
+    if (key == 0) {
+        return mistake(request, word, "no such option of the library, 'znippy help options' lists them");
+    }
+    bool parsed = key == ZNIPPY_OPT_PRESET ? parse_preset(value, &number) : parse_number(value, &number);
+    if (parsed && znippy_options_set_i64(request->options, key, number, NULL) == ZNIPPY_OK) {
+        return true;
+    }
+    return set_text(request, word, key, value);
+}
+
+/* --set OPTION=VALUE */
+static bool set_pair(struct request *request, const char *pair) {
+    const char *equals = strchr(pair, '=');
+    char name[64];
+    if (!equals || (size_t)(equals - pair) >= sizeof name) {
+        return mistake(request, pair, "--set takes OPTION=VALUE");
+    }
+    memcpy(name, pair, (size_t)(equals - pair));
+    name[equals - pair] = '\0';
+    return set_option(request, pair, name, equals + 1);
+}
+
+static bool apply(struct request *request, const struct flag *flag, const char *word, const char *value) {
+    request->flags |= flag->id;
+    if (flag->id == FLAG_SET) {
+        return set_pair(request, value);
+    }
+    if (flag->id == FLAG_FORCE) {
+        return set_option(request, word, "overwrite", "1");
+    }
+    return flag->option ? set_option(request, word, flag->option, value ? value : "1") : true;
+}
+
+static const struct flag *flag_by_letter(const struct request *request, char letter) {
+    for (const struct flag *flag = FLAGS; flag->id; flag++) {
+        if ((request->command->flags & flag->id) && flag->letter == letter) {
+            return flag;
+        }
+    }
+    return NULL;
+}
+
+static const struct flag *flag_by_name(const struct request *request, const char *name, size_t len) {
+    for (const struct flag *flag = FLAGS; flag->id; flag++) {
+        if ((request->command->flags & flag->id) && strlen(flag->name) == len && memcmp(flag->name, name, len) == 0) {
+            return flag;
+        }
+    }
+    return NULL;
+}
+
+/* The value of a flag: what is left of its word, or else the next word. */
+static bool apply_with_value(struct request *request, const struct flag *flag, const char *word, const char *rest,
+                             struct words *words) {
+    if (!rest && words->next == words->end) {
+        return mistake(request, word, "a value is missing");
+    }
+    return apply(request, flag, word, rest ? rest : *words->next++);
+}
+
+static bool parse_long(struct request *request, const char *word, struct words *words) {
+    const char *name = word + 2;
+    const char *equals = strchr(name, '=');
+    const struct flag *flag = flag_by_name(request, name, equals ? (size_t)(equals - name) : strlen(name));
+    if (!flag) {
+        return mistake(request, word, "no such option");
+    }
+    if (flag->value) {
+        return apply_with_value(request, flag, word, equals ? equals + 1 : NULL, words);
+    }
+    return equals ? mistake(request, word, "this option takes no value") : apply(request, flag, word, NULL);
+}
+
+/* One word of one-letter flags, the last of which may take the rest of the word as its value. */
+static bool parse_letters(struct request *request, const char *word, struct words *words) {
+    for (const char *letter = word + 1; *letter; letter++) {
+        const struct flag *flag = flag_by_letter(request, *letter);
+        if (!flag) {
+            return mistake(request, word, "no such option");
+        }
+        if (flag->value) {
+            return apply_with_value(request, flag, word, letter[1] ? letter + 1 : NULL, words);
+        }
+        if (!apply(request, flag, word, NULL)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool add_operand(struct request *request, const char *word, int *count) {
+    if (*count == request->command->operand_count) {
+        return mistake(request, word, "one name too many");
+    }
+    if (word[0] == '\0') {
+        return mistake(request, "''", "a name can't be empty");
+    }
+    request->operands[(*count)++] = word;
+    return true;
+}
+
+static bool parse_words(struct request *request, struct words *words, int *operands) {
+    bool flags = true;
+    while (words->next < words->end) {
+        const char *word = *words->next++;
+        bool good;
+        if (flags && strcmp(word, "--") == 0) {
+            flags = false;
+            continue;
+        }
+        if (!flags || word[0] != '-' || word[1] == '\0') {
+            good = add_operand(request, word, operands);
+        } else if (word[1] == '-') {
+            good = parse_long(request, word, words);
+        } else {
+            good = parse_letters(request, word, words);
+        }
+        if (!good) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool request_parse(struct request *request, int count, char **words) {
+    struct words rest = {words, words + count};
+    int operands = 0;
+    if (!parse_words(request, &rest, &operands)) {
+        return false;
+    }
+    if (request_has(request, FLAG_HELP) || operands == request->command->operand_count) {
+        return true;
+    }
+    char what[64];
+    snprintf(what, sizeof what, "%s takes %s", request->command->name, request->command->operands);
+    return mistake(request, request->command->name, what);
+}

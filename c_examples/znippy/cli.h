@@ -1,0 +1,177 @@
+/*
+ * znippy, the command-line tool: what its files share.
+ *
+ *   main.c      the commands, and which flags each of them takes
+ *   args.c      the command line -> a request
+ *   help.c      texts for people who ask
+ *   jobs.c      pack, unpack, verify
+ *   list.c      list
+ *   cat.c       cat
+ *   info.c      info
+ *   progress.c  the bar on a terminal
+ *   report.c    the counts of a finished job
+ *   output.c    standard output, and errors as one line each
+ *   signals.c   Ctrl-C
+ *   text.c      names, sizes and times as text;  json.c  JSON
+ *
+ * The tool uses the public header of the library, libc and POSIX, and nothing else.
+ */
+#ifndef ZNIPPY_CLI_H
+#define ZNIPPY_CLI_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "znippy.h"
+
+enum { CODE_OK = 0, CODE_FAILED = 1, CODE_USAGE = 2, CODE_PARTIAL = 3, CODE_INTERRUPTED = 130 };
+
+/* ---- the command line ---- */
+
+enum {
+    FLAG_LEVEL = 1 << 0,
+    FLAG_PRESET = 1 << 1,
+    FLAG_THREADS = 1 << 2,
+    FLAG_NO_SKIP = 1 << 3,
+    FLAG_FORCE = 1 << 4,
+    FLAG_SET = 1 << 5,
+    FLAG_QUIET = 1 << 6,
+    FLAG_STATS = 1 << 7,
+    FLAG_JSON = 1 << 8,
+    FLAG_LONG = 1 << 9,
+    FLAG_NULL = 1 << 10,
+    FLAG_QUICK = 1 << 11,
+    FLAG_HELP = 1 << 12
+};
+
+/* A flag of the command line. Where `option` is set, the flag sets that option of the library, and its help
+ * and bounds come from the library. */
+struct flag {
+    unsigned id;
+    char letter; /* or 0 */
+    const char *name;
+    const char *value; /* what to call the value, or NULL for flags without one */
+    const char *option;
+    const char *help;
+};
+
+struct request;
+
+struct command {
+    const char *name;
+    const char *operands;
+    int operand_count;
+    unsigned flags;
+    const char *summary;
+    int (*run)(const struct request *request);
+};
+
+/* What the command line asks for. */
+struct request {
+    const struct command *command;
+    const char *operands[2];
+    unsigned flags;          /* those that were given */
+    znippy_options *options; /* owned; carries the cancel token */
+};
+
+extern const struct command COMMANDS[]; /* ends with a row without a name */
+extern const struct flag FLAGS[];       /* ends with a row without an id */
+
+const struct command *command_find(const char *name);
+bool request_has(const struct request *request, unsigned flag);
+
+/* Reads the words after the command's name. A mistake is told on standard error, and false comes back. */
+bool request_parse(struct request *request, int count, char **words);
+void request_free(struct request *request);
+
+/* ---- the commands ---- */
+
+int run_pack(const struct request *request);
+int run_unpack(const struct request *request);
+int run_verify(const struct request *request);
+int run_list(const struct request *request);
+int run_cat(const struct request *request);
+int run_info(const struct request *request);
+
+/* Help on everything, on a command, or on "options"; a usage error for other topics. */
+int help_print(const char *topic);
+int version_print(void);
+
+/* ---- results and errors ---- */
+
+/* One line on standard error: "znippy: SUBJECT: what; advice". `advice` may be NULL. Returns `code`. */
+int complain(int code, const char *subject, const char *what, const char *advice);
+
+/* The same from a failed call of the library; frees the error. `subject` is named where the error names no path. */
+int complain_of(znippy_status status, znippy_error *error, const char *subject);
+
+/* Opens the archive that is the request's first operand; an error is told, and NULL comes back with *code. */
+znippy_reader *open_archive(const struct request *request, int *code);
+
+/* Whether standard output took everything so far; once it did not, there is no point in going on. */
+bool output_works(void);
+
+/* Flushes standard output and turns `code` into a failure where it could not be written. */
+int output_finish(int code);
+
+/* Keeps the first three descriptors from being given to an archive. */
+bool output_prepare(void);
+
+void report_print(const znippy_stats *stats, bool json);
+
+/* ---- signals ---- */
+
+/* From here on SIGINT, SIGTERM and SIGHUP trigger the token; a second one kills. */
+void signals_trigger(const znippy_cancel *cancel);
+bool signals_caught(void);
+
+/* ---- progress ---- */
+
+struct progress_bar {
+    bool active;
+    uint32_t phase;
+    double drawn_at;     /* seconds of a monotonic clock */
+    double measured_at;  /* when `rate` was last brought up to date */
+    uint64_t measured_bytes;
+    double rate;         /* bytes a second, smoothed */
+};
+
+/* Draws on standard error where that is a terminal and nobody asked for quiet. The bar must outlive the options. */
+void progress_attach(struct progress_bar *bar, znippy_options *options, bool quiet);
+void progress_clear(struct progress_bar *bar);
+
+/* ---- text ---- */
+
+enum { SIZE_TEXT = 32, TIME_TEXT = 48 };
+
+/* Bytes of the UTF-8 sequence that starts here; 0 where there is none. */
+size_t utf8_sequence(const char *text, size_t len);
+bool utf8_valid(const char *text, size_t len);
+
+/* Writes a name for people: control characters and bytes that are not UTF-8 escaped. */
+void put_escaped(FILE *out, const char *text, size_t len);
+void put_hex(FILE *out, const void *data, size_t len);
+
+const char *size_text(uint64_t bytes, char text[SIZE_TEXT]);
+const char *kind_name(uint32_t kind);
+/* 2024-01-31T23:59:59Z, with nine more digits where `digits`. */
+const char *time_text(int64_t ns, bool digits, char text[TIME_TEXT]);
+
+/* One JSON object, on one line. */
+struct json {
+    FILE *out;
+    bool began;
+};
+
+void json_open(struct json *json, FILE *out);
+void json_key(struct json *json, const char *key);
+/* Adds KEY, and where the bytes are not UTF-8 also KEY_bytes with their hexadecimal digits. */
+void json_text(struct json *json, const char *key, const char *text, size_t len);
+void json_u64(struct json *json, const char *key, uint64_t value);
+void json_real(struct json *json, const char *key, double value);
+void json_hex(struct json *json, const char *key, const void *data, size_t len);
+void json_close(struct json *json);
+
+#endif

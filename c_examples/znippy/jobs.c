@@ -1,0 +1,89 @@
+/* pack, unpack and verify: calls that work for a while and end with a report. */
+#include "cli.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <unistd.h>
+
+/* A job: fills the report, and the error where it fails. */
+typedef znippy_status (*job_fn)(const struct request *request, znippy_stats *stats, znippy_error **error);
+
+/* One line for people at a terminal. */
+static void closing_line(const struct request *request, const char *verb, const znippy_stats *stats) {
+    char bytes[SIZE_TEXT], out[SIZE_TEXT];
+    if (request_has(request, FLAG_QUIET) || !isatty(STDERR_FILENO)) {
+        return;
+    }
+    fprintf(stderr, "%s %" PRIu64 " entries, %s", verb, stats->entries, size_text(stats->bytes_in, bytes));
+    if (request->command->run == run_pack) {
+        fprintf(stderr, ", to %s (ratio %.2f)", size_text(stats->bytes_out, out), stats->ratio);
+    }
+    fprintf(stderr, " in %.1f s\n", stats->seconds);
+}
+
+/* Entries were left out because the options allow it: that is a success to tell apart from a whole one. */
+static int left_out(const znippy_stats *stats, const char *subject) {
+    char what[96];
+    snprintf(what, sizeof what, "done in part: %" PRIu64 " entries were left out", stats->skipped + stats->failed);
+    return complain(CODE_PARTIAL, subject, what, "leave on-error=1 away to see the first reason");
+}
+
+static int run_job(const struct request *request, job_fn job, const char *verb) {
+    znippy_stats stats;
+    znippy_error *error = NULL;
+    struct progress_bar bar;
+    memset(&stats, 0, sizeof stats);
+    stats.struct_size = sizeof stats;
+    progress_attach(&bar, request->options, request_has(request, FLAG_QUIET));
+    znippy_status status = job(request, &stats, &error);
+    progress_clear(&bar);
+    if (status != ZNIPPY_OK && status != ZNIPPY_E_PARTIAL) {
+        return complain_of(status, error, request->operands[0]);
+    }
+    if (request_has(request, FLAG_STATS | FLAG_JSON)) {
+        report_print(&stats, request_has(request, FLAG_JSON));
+    }
+    if (status == ZNIPPY_E_PARTIAL) {
+        return complain_of(status, error, request->operands[0]);
+    }
+    if (stats.skipped + stats.failed > 0) {
+        return left_out(&stats, request->operands[0]);
+    }
+    closing_line(request, verb, &stats);
+    return CODE_OK;
+}
+
+static znippy_status pack(const struct request *request, znippy_stats *stats, znippy_error **error) {
+    return znippy_compress_dir(request->operands[0], request->operands[1], request->options, stats, error);
+}
+
+static znippy_status unpack(const struct request *request, znippy_stats *stats, znippy_error **error) {
+    return znippy_extract_archive(request->operands[0], request->operands[1], request->options, stats, error);
+}
+
+static znippy_status verify(const struct request *request, znippy_stats *stats, znippy_error **error) {
+    znippy_reader *reader = NULL;
+    znippy_status status = znippy_reader_open(request->operands[0], request->options, &reader, error);
+    if (status != ZNIPPY_OK) {
+        return status;
+    }
+    if (request_has(request, FLAG_QUICK)) {
+        status = znippy_reader_verify_quick(reader, request->options, stats, error);
+    } else {
+        status = znippy_reader_verify(reader, request->options, stats, error);
+    }
+    znippy_reader_free(reader);
+    return status;
+}
+
+int run_pack(const struct request *request) {
+    return run_job(request, pack, "packed");
+}
+
+int run_unpack(const struct request *request) {
+    return run_job(request, unpack, "unpacked");
+}
+
+int run_verify(const struct request *request) {
+    return run_job(request, verify, "verified");
+}

@@ -1,0 +1,94 @@
+/* znippy: packs a directory into one archive and reads it back. */
+#include "cli.h"
+
+#include <string.h>
+
+enum {
+    JOB_FLAGS = FLAG_THREADS | FLAG_SET | FLAG_QUIET | FLAG_STATS | FLAG_JSON | FLAG_HELP,
+    PACK_FLAGS = JOB_FLAGS | FLAG_LEVEL | FLAG_PRESET | FLAG_NO_SKIP | FLAG_FORCE
+};
+
+const struct command COMMANDS[] = {
+    {"pack", "DIR ARCHIVE", 2, PACK_FLAGS, "Pack a directory into an archive.", run_pack},
+    {"unpack", "ARCHIVE DIR", 2, JOB_FLAGS | FLAG_FORCE, "Restore the tree of an archive.", run_unpack},
+    {"list", "ARCHIVE", 1, FLAG_LONG | FLAG_JSON | FLAG_NULL | FLAG_HELP, "Print the names in an archive.", run_list},
+    {"cat", "ARCHIVE PATH", 2, FLAG_HELP, "Write one file of an archive to standard output.", run_cat},
+    {"verify", "ARCHIVE", 1, JOB_FLAGS | FLAG_QUICK, "Check every byte of an archive.", run_verify},
+    {"info", "ARCHIVE", 1, FLAG_JSON | FLAG_HELP, "Print digests, counts, sizes and options of an archive.", run_info},
+    {NULL, NULL, 0, 0, NULL, NULL}};
+
+const struct flag FLAGS[] = {
+    {FLAG_LEVEL, 'l', "level", "LEVEL", "level", NULL},
+    {FLAG_PRESET, 0, "preset", "NAME", "preset", NULL},
+    {FLAG_THREADS, 'j', "threads", "N", "threads", NULL},
+    {FLAG_NO_SKIP, 0, "no-skip", NULL, "no-skip", NULL},
+    {FLAG_FORCE, 'f', "force", NULL, NULL, "Replace what exists under the same name."},
+    {FLAG_SET, 0, "set", "OPTION=VALUE", NULL, "Set any option; 'znippy help options' lists them."},
+    {FLAG_QUIET, 'q', "quiet", NULL, NULL, "No progress bar and no closing line, also on a terminal."},
+    {FLAG_STATS, 0, "stats", NULL, NULL, "Print the whole report at the end."},
+    {FLAG_JSON, 0, "json", NULL, NULL, "Print JSON, one object a line."},
+    {FLAG_LONG, 'l', "long", NULL, NULL, "Mode, size, stored size, time (UTC), name and link target."},
+    {FLAG_NULL, '0', "null", NULL, NULL, "End each name with a NUL byte; names are never escaped."},
+    {FLAG_QUICK, 0, "quick", NULL, NULL, "Check the stored bytes without decoding them."},
+    {FLAG_HELP, 'h', "help", NULL, NULL, "Print this help."},
+    {0, 0, NULL, NULL, NULL, NULL}};
+
+const struct command *command_find(const char *name) {
+    for (const struct command *command = COMMANDS; command->name; command++) {
+        if (strcmp(command->name, name) == 0) {
+            return command;
+        }
+    }
+    return NULL;
+}
+
+static int run_request(struct request *request, int count, char **words) {
+    if (!request_parse(request, count, words)) {
+        return CODE_USAGE;
+    }
+    if (request_has(request, FLAG_HELP)) {
+        return help_print(request->command->name);
+    }
+    return request->command->run(request);
+}
+
+static int run_command(const struct command *command, int count, char **words) {
+    struct request request = {.command = command, .options = znippy_options_new()};
+    znippy_cancel *cancel = znippy_cancel_new();
+    int code = CODE_FAILED;
+    if (!request.options || !cancel) {
+        complain(code, command->name, "out of memory", "end some other programs");
+    } else {
+        znippy_options_set_cancel(request.options, cancel);
+        signals_trigger(cancel);
+        code = run_request(&request, count, words);
+        /* The handler must not see a token that is gone. */
+        signals_trigger(NULL);
+    }
+    znippy_cancel_free(cancel);
+    request_free(&request);
+    return code;
+}
+
+static int dispatch(int count, char **words) {
+    const char *name = count > 1 ? words[1] : "";
+    if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0) {
+        return version_print();
+    }
+    if (strcmp(name, "help") == 0 || strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) {
+        return help_print(count > 2 ? words[2] : NULL);
+    }
+    const struct command *command = command_find(name);
+    if (!command) {
+        return complain(CODE_USAGE, name[0] ? name : "no command", name[0] ? "no such command" : "nothing to do",
+                        "see 'znippy help'");
+    }
+    return run_command(command, count - 2, words + 2);
+}
+
+int main(int argc, char **argv) {
+    if (!output_prepare()) {
+        return CODE_FAILED;
+    }
+    return output_finish(dispatch(argc, argv));
+}

@@ -1,0 +1,42 @@
+#!/bin/sh
+# Compiles the public header alone, and twice in one program, as every C and C++ standard that users have.
+#
+# usage: check-header.sh INCLUDE_DIR
+set -eu
+include=$1
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+warnings="-Wall -Wextra -Wpedantic -Werror"
+checked=0
+
+printf '#include "znippy.h"\n#include "znippy.h"\nconst char *one(void);\nconst char *one(void) { return znippy_version_string(); }\n' > "$work/one.c"
+printf '#include "znippy.h"\nunsigned two(void);\nunsigned two(void) { return znippy_version_number(); }\n' > "$work/two.c"
+
+# check COMPILER LANGUAGE STANDARD [WARNING...]
+check() {
+    compiler=$1 language=$2 standard=$3
+    shift 3
+    command -v "$compiler" > /dev/null || return 0
+    # A compiler that doesn't know the standard yet says nothing about the header.
+    echo 'int x;' | "$compiler" -x "$language" -std="$standard" -fsyntax-only - 2> /dev/null || return 0
+    for unit in one two; do
+        # shellcheck disable=SC2086 # the warnings are several words on purpose
+        "$compiler" -x "$language" -std="$standard" $warnings "$@" -I"$include" -c "$work/$unit.c" -o "$work/$unit.o" ||
+            { echo "check-header: $compiler -std=$standard refuses the header" >&2; exit 1; }
+    done
+    "$compiler" -r -o "$work/both.o" "$work/one.o" "$work/two.o"
+    checked=$((checked + 1))
+}
+
+for compiler in gcc clang; do
+    for standard in c99 c11 c17 c2x; do
+        check "$compiler" c "$standard" -Wc++-compat -Wstrict-prototypes
+    done
+done
+for compiler in g++ clang++; do
+    for standard in c++11 c++14 c++17 c++20; do
+        check "$compiler" c++ "$standard"
+    done
+done
+[ "$checked" -gt 0 ] || { echo "check-header: no compiler was found" >&2; exit 1; }
+echo "the header is clean in $checked combinations of compiler and standard"

@@ -1,0 +1,120 @@
+#!/bin/bash
+# Runs every test. One line of result per step at the end; fails if any step failed.
+#
+# usage: scripts/test.sh
+#
+# Counts go to $ZNIPPY_TEST_COUNTS where that is set: one line "PASSED FAILED" a step (.ci/run adds them up).
+set -u -o pipefail
+cd "$(dirname "$0")/.." || exit 1
+PATH=$PATH:$HOME/.cargo/bin
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+summary=()
+failed_steps=0
+
+# Notes the result of a step, for people and for whoever counts.
+note() {
+    local name=$1 passed=$2 failed=$3
+    summary+=("$(printf '%-28s %5d passed, %d failed' "$name" "$passed" "$failed")")
+    [ "$failed" -eq 0 ] || failed_steps=$((failed_steps + 1))
+    [ -z "${ZNIPPY_TEST_COUNTS:-}" ] || echo "$passed $failed" >> "$ZNIPPY_TEST_COUNTS"
+}
+
+# A step that counts as one test: step NAME COMMAND...
+step() {
+    local name=$1
+    shift
+    printf '\n== %s: %s\n' "$name" "$*"
+    if "$@"; then note "$name" 1 0; else note "$name" 0 1; fi
+}
+
+# cargo prints one "test result:" line a test program.
+cargo_tests() {
+    printf '\n== cargo test\n'
+    local code=0 passed failed
+    cargo test --locked --no-fail-fast 2>&1 | tee "$log" || code=1
+    passed=$(sed -n 's/^test result: .* \([0-9]*\) passed; .*/\1/p' "$log" | paste -sd+ | sum_of)
+    failed=$(sed -n 's/^test result: .* \([0-9]*\) failed; .*/\1/p' "$log" | paste -sd+ | sum_of)
+    # Code that doesn't compile, and a test program that ended before its result line, count as one failure.
+    [ "$code" -eq 0 ] || [ "$failed" -gt 0 ] || failed=1
+    note "cargo test" "$passed" "$failed"
+}
+
+# The value of "1+2+3"; 0 where there is nothing.
+sum_of() {
+    local terms
+    read -r terms || terms=
+    echo $((${terms:-0}))
+}
+
+c_tests() {
+    printf '\n== C build and ctest\n'
+    if ! { cmake -B build -DZNIPPY_BUILD_TOOL=ON -DZNIPPY_BUILD_TESTS=ON && cmake --build build -j 2; }; then
+        note "C build" 0 1
+        return
+    fi
+    note "C build" 1 0
+    local code=0 total failed skipped
+    ctest --test-dir build --output-on-failure -j 2 2>&1 | tee "$log" || code=1
+    failed=$(sed -n 's/^[0-9]*% tests passed, \([0-9]*\) tests\{0,1\} failed out of [0-9]*$/\1/p' "$log")
+    total=$(sed -n 's/^[0-9]*% tests passed, [0-9]* tests\{0,1\} failed out of \([0-9]*\)$/\1/p' "$log")
+    skipped=$(grep -c '\*\*\*Skipped' "$log")
+    [ -n "$total" ] || { total=0 failed=1; }
+    [ "$code" -eq 0 ] || [ "$failed" -gt 0 ] || failed=1
+    note "ctest" $((total > failed + skipped ? total - failed - skipped : 0)) "$failed"
+}
+
+# An install must be usable with pkg-config alone, shared and static.
+installed_program() {
+    local prefix program='#include <znippy.h>
+int main(void) { return znippy_version_number() != ZNIPPY_VERSION_NUMBER; }'
+    prefix=$(mktemp -d) || return 1
+    local code=0
+    (
+        set -e
+        cmake --install build --prefix "$prefix" > /dev/null
+        cd "$prefix"
+        printf '%s\n' "$program" > one.c
+        export PKG_CONFIG_PATH=$prefix/lib/pkgconfig:$prefix/lib/$(gcc -print-multiarch)/pkgconfig
+        # shellcheck disable=SC2046 # flags are several words on purpose
+        gcc one.c -o shared $(pkg-config --define-prefix --cflags --libs znippy)
+        LD_LIBRARY_PATH=$(pkg-config --define-prefix --variable=libdir znippy) ./shared
+        # shellcheck disable=SC2046
+        gcc one.c -o static -Wl,-Bstatic $(pkg-config --define-prefix --cflags --libs znippy) -Wl,-Bdynamic \
+            $(sed -n 's/^Libs.private: //p' "$(find "$prefix" -name znippy.pc)")
+        ./static
+        ./bin/znippy --version
+    ) || code=1
+    rm -rf "$prefix"
+    return $code
+}
+
+under_valgrind() {
+    local test
+    for test in "$@"; do
+        valgrind --quiet --error-exitcode=9 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite \
+            "build/tests/$test.shared" || return 1
+    done
+}
+
+needs=(cmake make gcc g++ objcopy readelf pkg-config python3)
+sh scripts/install-needs.sh "${needs[@]}" || exit 1
+
+step "format" cargo fmt --check
+step "lints" cargo clippy --locked --all-targets -- -D warnings
+cargo_tests
+c_tests
+step "installed library" installed_program
+if command -v valgrind > /dev/null; then
+    step "valgrind" under_valgrind error_objects options struct_sizes null_arguments
+else
+    summary+=("$(printf '%-28s skipped, it is not installed' valgrind)")
+fi
+# A reader that follows docs/FORMAT.md alone; it brings its own Python environment.
+if [ -x tests/stranger/run.sh ]; then
+    step "a stranger's reader" tests/stranger/run.sh
+fi
+
+printf '\n== results\n'
+printf '%s\n' "${summary[@]}"
+[ "$failed_steps" -eq 0 ]

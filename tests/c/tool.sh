@@ -1,0 +1,230 @@
+#!/bin/sh
+# The command-line tool as people and scripts meet it: exit codes, one-line errors, output in pipes.
+#
+# usage: tool.sh PATH_OF_ZNIPPY
+set -u
+LC_ALL=C
+export LC_ALL
+znippy=$1
+work=$(mktemp -d)
+trap 'chmod -R u+rwx "$work"; rm -rf "$work"' EXIT
+cd "$work" || exit 1
+failures=0
+checks=0
+
+wrong() {
+    printf 'tool.sh: %s\n' "$*" >&2
+    failures=$((failures + 1))
+}
+
+# run CODE ARGUMENT...: runs the tool, keeps both outputs, checks the exit code.
+run() {
+    wanted=$1
+    shift
+    checks=$((checks + 1))
+    "$znippy" "$@" > out 2> err < /dev/null
+    code=$?
+    [ "$code" -eq "$wanted" ] || wrong "exit code $code instead of $wanted: $* ($(cat err))"
+}
+
+# One line on standard error that begins with the tool's name and holds the text and an advice.
+error_says() {
+    [ "$(wc -l < err)" -eq 1 ] || wrong "not one line of error: $(cat err)"
+    grep -q '^znippy: .*: .*' err || wrong "not 'znippy: NAME: what': $(cat err)"
+    grep -qF -- "$1" err || wrong "error lacks '$1': $(cat err)"
+    grep -q '; ' err || wrong "the error gives no advice: $(cat err)"
+}
+
+quiet() {
+    [ ! -s err ] || wrong "not quiet: $(cat err)"
+}
+
+out_says() {
+    grep -qF -- "$1" out || wrong "output lacks '$1': $(head -c 500 out)"
+}
+
+bad_name=$(printf 'latin-\351')
+mkdir -p tree/sub tree/empty
+echo 'hello, world' > tree/hello.txt
+head -c 3000000 /dev/urandom > tree/sub/noise
+: > tree/nothing
+: > "tree/$bad_name"
+: > "tree/$(printf 'new\nline')"
+ln -s hello.txt tree/link
+chmod 4640 tree/nothing
+touch -d '2001-02-03T04:05:06.123456789Z' tree/hello.txt
+
+# Usage.
+run 2
+error_says 'nothing to do'
+run 2 frobnicate
+error_says frobnicate
+run 2 pack tree
+error_says 'DIR ARCHIVE'
+run 2 pack tree a b
+error_says 'too many'
+run 2 pack -l 99 tree a
+error_says 'level'
+run 2 pack -l 3 tree
+error_says 'pack takes'
+run 2 pack --set nonsense=1 tree a
+error_says 'no such option'
+run 2 pack --set level tree a
+error_says 'OPTION=VALUE'
+run 2 pack --preset huge tree a
+error_says huge
+run 2 pack --frob tree a
+error_says '--frob'
+run 2 list --quick a
+error_says '--quick'
+run 2 pack '' a
+error_says 'empty'
+run 0 --version
+out_says 'znippy 0.'
+run 0 help
+out_says 'unpack ARCHIVE DIR'
+run 0 help options
+out_says 'memory-limit'
+run 0 pack --help
+out_says '(-7 to 22, default 3)'
+run 2 help nothing
+error_says nothing
+
+# Pack and its refusals.
+run 0 pack -q -l 1 -j 2 tree a.znippy
+quiet
+run 0 pack tree b.znippy
+quiet
+run 1 pack tree b.znippy
+error_says 'b.znippy'
+error_says '(-f)'
+run 0 pack -fj2 --preset small --no-skip --set repo=label --set block-size=64K tree b.znippy
+run 1 pack no-such-tree c.znippy
+error_says 'no-such-tree'
+run 1 pack tree no-such-dir/c.znippy
+error_says 'no-such-dir'
+[ ! -e c.znippy ] || wrong "an archive of a directory that isn't there"
+run 0 pack --stats tree c1
+out_says 'ratio'
+run 0 pack --json tree c2
+out_says '"files":5,'
+run 0 pack -- tree -dash
+run 0 list ./-dash
+
+# List.
+run 0 list a.znippy
+quiet
+out_says "$bad_name"
+[ "$(grep -c . out)" -eq 9 ] || wrong "list has $(grep -c . out) lines instead of 9"
+run 0 list -0 a.znippy
+[ "$(tr -dc '\000' < out | wc -c)" -eq 8 ] || wrong "list -0 has not 8 NUL bytes"
+run 0 list -l a.znippy
+out_says '2001-02-03T04:05:06Z hello.txt'
+out_says 'link -> hello.txt'
+out_says '-rwSr-----'
+out_says 'drwx'
+run 0 list --json a.znippy
+[ "$(wc -l < out)" -eq 8 ] || wrong "list --json has not 8 lines"
+out_says '"path":"new\u000aline"'
+out_says '"path":"latin-\ufffd","path_bytes":"6c6174696e2de9"'
+out_says '"mtime":"2001-02-03T04:05:06.123456789Z"'
+out_says '"link_target":"hello.txt"'
+if command -v python3 > /dev/null; then
+    python3 -c 'import json,sys; [json.loads(line) for line in open("out", encoding="utf-8")]' || wrong "list --json is not JSON"
+fi
+run 1 list no-such.znippy
+error_says 'no-such.znippy'
+run 1 list tree/hello.txt
+error_says 'hello.txt'
+
+# Cat.
+run 0 cat a.znippy hello.txt
+cmp -s out tree/hello.txt || wrong "cat gave other bytes"
+run 0 cat a.znippy sub/noise
+cmp -s out tree/sub/noise || wrong "cat gave other bytes of a big file"
+run 0 cat a.znippy nothing
+[ ! -s out ] || wrong "cat of an empty file"
+run 1 cat a.znippy no/such
+error_says 'no/such'
+run 1 cat a.znippy sub
+error_says 'directory'
+run 1 cat a.znippy link
+error_says 'symlink'
+
+# Verify and info.
+run 0 verify a.znippy
+quiet
+run 0 verify --quick a.znippy
+run 0 verify --json a.znippy
+out_says '"entries":8'
+run 0 info a.znippy
+out_says 'tree digest'
+out_says 'level=1'
+run 0 info --json a.znippy
+out_says '"format_version":4'
+out_says '"options":{'
+if command -v python3 > /dev/null; then
+    python3 -c 'import json; i = json.load(open("out", encoding="utf-8")); assert i["entries"] == 8 and len(i["tree_digest"]) == 64' ||
+        wrong "info --json is not the JSON that it should be"
+fi
+"$znippy" info --json b.znippy > out2
+[ "$(sed 's/.*"tree_digest":"\([0-9a-f]*\).*/\1/' out)" = "$(sed 's/.*"tree_digest":"\([0-9a-f]*\).*/\1/' out2)" ] ||
+    wrong "the tree digest depends on the options"
+
+# Unpack.
+run 0 unpack -j 2 a.znippy back
+quiet
+chmod 0640 tree/nothing # set-user-id bits come back only by option
+diff -r --no-dereference tree back || wrong "another tree came back"
+run 1 unpack a.znippy back
+error_says '-f'
+run 0 unpack -f a.znippy back
+run 0 unpack --stats a.znippy back2
+out_says 'entries'
+
+# Damage.
+cp a.znippy damaged.znippy
+printf 'XXXX' | dd of=damaged.znippy bs=1 seek=1000000 conv=notrunc 2> /dev/null
+run 1 verify damaged.znippy
+error_says 'archive again'
+run 1 verify --quick damaged.znippy
+error_says 'damaged'
+run 1 cat damaged.znippy sub/noise
+run 1 unpack damaged.znippy back3
+head -c 5000 a.znippy > cut.znippy
+run 1 list cut.znippy
+error_says 'cut.znippy'
+
+# Names in errors are escaped.
+run 1 list "$(printf 'no\nsuch\033[31m\351')"
+error_says 'no\nsuch\u{1b}[31m\xe9'
+
+# Standard output that can't be written.
+checks=$((checks + 2))
+"$znippy" list a.znippy > /dev/full 2> err
+[ $? -eq 1 ] || wrong "a full disk on standard output is not an error"
+error_says 'standard output'
+"$znippy" cat a.znippy sub/noise >&- 2> err
+[ $? -eq 1 ] || wrong "a closed standard output is not an error"
+{ "$znippy" cat a.znippy sub/noise 2> err; echo $? > code; } | head -c 1 > /dev/null
+[ "$(cat code)" -eq 1 ] || wrong "exit code $(cat code) instead of 1 where the reader went away"
+[ ! -s err ] || wrong "not quiet where the reader went away: $(cat err)"
+[ "$("$znippy" list a.znippy | head -1)" = empty ] || wrong "list | head -1"
+
+# A signal. TERM, since SIGINT may be ignored here and then stays so.
+mkdir slow
+od -An -v -tx1 /dev/urandom | head -c 60000000 > slow/text
+(sleep 0.5; kill -TERM "$(cat pid)") &
+# shellcheck disable=SC2016 # the inner shell expands them
+sh -c 'echo $$ > pid; exec "$0" pack -l 22 -j 1 slow slow.znippy' "$znippy" 2> err
+code=$?
+wait
+if [ "$code" -ne 0 ] || [ ! -e slow.znippy ]; then # a fast machine may be done before
+    [ "$code" -eq 130 ] || wrong "exit code $code instead of 130 after a signal ($(cat err))"
+    [ ! -e slow.znippy ] || wrong "an archive after a signal"
+fi
+
+leftover=$(find . -maxdepth 1 -name '*tmp*' -o -maxdepth 1 -name '.*znippy*')
+[ -z "$leftover" ] || wrong "left behind: $leftover"
+echo "$checks runs, $failures failures"
+[ "$failures" -eq 0 ]
