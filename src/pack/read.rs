@@ -120,7 +120,7 @@ impl<'a> Reader<'a> {
             let len = record.size as usize;
             let result = self.fill(record, 0, &mut buffer[at..at + len]);
             if let Err(error) = result {
-                let error = error.with_entry(&self.tree.names.to_path(record.name));
+                let error = error.with_path(self.tree.host_path(record));
                 if !self.lenient {
                     return Err(error);
                 }
@@ -153,7 +153,7 @@ impl<'a> Reader<'a> {
     ) -> Result<ReadUnit> {
         self.cancel.check()?;
         let record = &self.tree.records[number as usize];
-        let named = |error: Error| error.with_entry(&self.tree.names.to_path(record.name));
+        let named = |error: Error| error.with_path(self.tree.host_path(record));
         self.fill(record, offset, bytes).map_err(named)?;
         let noise = self.is_noise(record, window, bytes)?;
         let mut pieces = Vec::new();

@@ -5,7 +5,7 @@
 
 use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::{AtFlags, FileType, Stat};
@@ -53,6 +53,8 @@ pub(super) struct Extra {
 
 /// What the scan found, in order of path.
 pub(super) struct Tree {
+    /// The path of the tree, as the caller gave it.
+    source: PathBuf,
     pub(super) names: Names,
     pub(super) records: Vec<Record>,
     extras: Vec<Extra>,
@@ -68,6 +70,15 @@ impl Tree {
     pub(super) fn extra(&self, record: &Record) -> Option<&Extra> {
         self.extras.get((record.extra as usize).checked_sub(1)?)
     }
+
+    /// The path by which the caller finds the entry.
+    pub(super) fn host_path(&self, record: &Record) -> PathBuf {
+        host_path(&self.source, &self.names, record.name)
+    }
+}
+
+fn host_path(source: &Path, names: &Names, name: Name) -> PathBuf {
+    source.join(std::ffi::OsStr::from_bytes(&names.to_path(name)))
 }
 
 /// What is never packed: the archive itself, by device and inode.
@@ -91,6 +102,7 @@ pub(super) fn scan(
     let root_stat =
         rustix::fs::fstat(root.fd()).map_err(|e| Error::os("can't look at the directory", e).with_path(source))?;
     let mut tree = Tree {
+        source: source.to_owned(),
         names: Names::new(),
         records: Vec::new(),
         extras: Vec::new(),
@@ -106,6 +118,7 @@ pub(super) fn scan(
     let names = std::mem::take(&mut tree.names);
     tree.records.sort_unstable_by(|a, b| names.compare(a.name, b.name));
     let surveyor = Surveyor {
+        source,
         root,
         names: &names,
         excluded,
@@ -201,6 +214,7 @@ struct Found {
 }
 
 struct Surveyor<'a> {
+    source: &'a Path,
     root: &'a Root,
     names: &'a Names,
     excluded: &'a Excluded,
@@ -220,7 +234,7 @@ impl Surveyor<'_> {
                 Ok(None) => {}
                 Ok(Some(extra)) => found.extras.push((number * CHUNK + i, extra)),
                 Err(error) => {
-                    let error = error.with_entry(&self.names.to_path(record.name));
+                    let error = error.with_path(host_path(self.source, self.names, record.name));
                     if !self.lenient {
                         return Err(error);
                     }
