@@ -90,14 +90,14 @@ class Tree:
         os.symlink(target, self.at(path))
         self.made.append((path, None))
 
-    def special(self, path, make):
+    def special(self, path, make, mode=0o640):
         """What the system or the rights may not allow."""
         try:
             make(self.at(path))
         except (OSError, AttributeError) as error:
             print("left out: %r: %s" % (path, error))
             return
-        self.made.append((path, 0o640))
+        self.made.append((path, mode))
 
     def finish(self):
         """Modes and times; the deepest paths first, since a new name changes its directory's time."""
@@ -145,9 +145,8 @@ def oddities(tree):
     for name in (b"\xff", b"a\\\xff", b"\xc3", b"\xc3\x28", b"\xe2\x82", b"\xed\xa0\x80", b"\xf4\x90\x80\x80",
                  "ü".encode() + b"\xfe" + "é".encode(), b"\xc0\x80"):
         tree.special(name, lambda path: open(path, "xb").close())
-    tree.special(b"dir/\xe9", os.mkdir)
-    tree.special(b"dir/\xe9/latin-1 \xe4", lambda path: os.symlink(b"\xff\xfe", path))
-    tree.made = [(path, None if path.endswith(b"\xe4") else mode) for path, mode in tree.made]
+    tree.special(b"dir/\xe9", os.mkdir, 0o750)
+    tree.special(b"dir/\xe9/latin-1 \xe4", lambda path: os.symlink(b"\xff\xfe", path), None)
     tree.symlink(b"link", b"empty")
     tree.symlink(b"link-dangling", b"no/such/target")
     tree.symlink(b"link-to-dir", b"dir/deep")
