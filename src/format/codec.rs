@@ -6,8 +6,9 @@ use zstd::zstd_safe::{self, CCtx, CParameter, DCtx, InBuffer, OutBuffer, ResetDi
 use crate::error::{Error, Result, Status};
 use crate::progress::CancelToken;
 
-/// From this level on a block takes long enough that cancellation must be looked at in between.
+/// From this level on, and for longer blocks at any level, cancellation must be looked at in between.
 const STEPPED_LEVEL: i32 = 7;
+const STEPPED_LEN: usize = (4 << 20) + 1;
 const STEP: usize = 128 << 10;
 
 /// The default level gets a window over the whole block and tables that still fit a core's own cache: 0.5 % smaller
@@ -56,7 +57,7 @@ impl Compressor {
         target.clear();
         crate::error::reserve(target, bound(source.len()))?;
         self.context.reset(ResetDirective::SessionOnly).map_err(failed)?;
-        if self.level < STEPPED_LEVEL {
+        if self.level < STEPPED_LEVEL && source.len() < STEPPED_LEN {
             self.context.compress2(target, source).map_err(failed)?;
             return Ok(());
         }
@@ -65,11 +66,12 @@ impl Compressor {
         let mut end = 0;
         loop {
             cancel.check()?;
+            let start = end;
             end = (end + STEP).min(source.len());
             let last = end == source.len();
             let directive = if last { ZSTD_EndDirective::ZSTD_e_end } else { ZSTD_EndDirective::ZSTD_e_continue };
             let mut input = InBuffer::around(&source[..end]);
-            input.set_pos(end - (end - 1) % STEP - 1);
+            input.set_pos(start);
             loop {
                 let left = self.context.compress_stream2(&mut output, &mut input, directive).map_err(failed)?;
                 if if last { left == 0 } else { input.pos() == end } {
@@ -80,11 +82,6 @@ impl Compressor {
                 return Ok(());
             }
         }
-    }
-
-    /// Bytes that the context takes.
-    pub fn memory(&self) -> usize {
-        self.context.sizeof()
     }
 }
 
