@@ -29,7 +29,7 @@ pub(super) enum Value {
 /// Decoded bytes, and which slices of them were found to match their checksums.
 pub(super) struct Block {
     pub(super) bytes: Vec<u8>,
-    pub(super) checked: Mutex<std::collections::HashSet<(u64, u64, [u8; 8])>>,
+    pub(super) checked: Mutex<std::collections::HashSet<(u64, u64, crate::format::hash::Digest)>>,
 }
 
 impl Value {

@@ -23,29 +23,47 @@ pub fn window_value(bytes: &[u8], offset: u64) -> ChainingValue {
     blake3::Hasher::new().set_input_offset(offset).update(bytes).finalize_non_root()
 }
 
-/// The hash of a file of `len` bytes from the chaining values of its windows, of which there are at least two.
-pub fn merge_windows(values: &[ChainingValue], window: u64, len: u64) -> Digest {
-    let left = hazmat::left_subtree_len(len);
-    let split = (left / window) as usize;
-    *hazmat::merge_subtrees_root(
-        &subtree(&values[..split], window, left),
-        &subtree(&values[split..], window, len - left),
-        Mode::Hash,
-    )
-    .as_bytes()
+/// Merges the chaining values of a file's windows, given in order, into the hash of the file. Keeps one value a
+/// level of the tree, whatever the size of the file.
+#[derive(Default)]
+pub struct WindowMerger {
+    /// Subtrees that are complete, biggest first: one for each bit of `count`, and possibly the latest one more.
+    stack: Vec<ChainingValue>,
+    count: u64,
 }
 
-fn subtree(values: &[ChainingValue], window: u64, len: u64) -> ChainingValue {
-    if let [value] = values {
-        return *value;
+impl WindowMerger {
+    /// The next window.
+    pub fn push(&mut self, value: ChainingValue) {
+        // Merged only now, because the last merge of all is the root's and is done differently.
+        while self.stack.len() > self.count.count_ones() as usize {
+            self.merge();
+        }
+        self.stack.push(value);
+        self.count += 1;
     }
-    let left = hazmat::left_subtree_len(len);
-    let split = (left / window) as usize;
-    hazmat::merge_subtrees_non_root(
-        &subtree(&values[..split], window, left),
-        &subtree(&values[split..], window, len - left),
-        Mode::Hash,
-    )
+
+    /// Windows so far.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// The hash of the file; `None` for fewer than two windows, whose hash is the plain one.
+    pub fn finish(mut self) -> Option<Digest> {
+        while self.stack.len() > 2 {
+            self.merge();
+        }
+        match &self.stack[..] {
+            [left, right] => Some(*hazmat::merge_subtrees_root(left, right, Mode::Hash).as_bytes()),
+            _ => None,
+        }
+    }
+
+    fn merge(&mut self) {
+        if let (Some(right), Some(left)) = (self.stack.pop(), self.stack.pop()) {
+            self.stack.push(hazmat::merge_subtrees_non_root(&left, &right, Mode::Hash));
+        }
+    }
 }
 
 /// Lower-case hexadecimal.
@@ -60,12 +78,25 @@ mod tests {
     #[test]
     fn merged_windows_equal_the_plain_hash_of_the_file() {
         let data: Vec<u8> = (0..70_000u64).map(|i| ((i * i) >> 7) as u8).collect();
-        for window in [1024usize, 4096, 16_384] {
-            for len in [window + 1, 2 * window, 2 * window + 1, 3 * window, 5 * window + 1023].map(|n| n.min(70_000)) {
+        for window in [1024usize, 2048, 4096, 16_384] {
+            for len in [
+                window + 1,
+                2 * window,
+                2 * window + 1,
+                3 * window,
+                5 * window + 1023,
+                7 * window,
+                8 * window,
+                31 * window + 5,
+            ]
+            .map(|n| n.min(70_000))
+            {
                 let file = &data[..len];
-                let values: Vec<_> =
-                    file.chunks(window).enumerate().map(|(i, part)| window_value(part, (i * window) as u64)).collect();
-                assert_eq!(merge_windows(&values, window as u64, len as u64), hash(file), "{window} {len}");
+                let mut merger = WindowMerger::default();
+                for (i, part) in file.chunks(window).enumerate() {
+                    merger.push(window_value(part, (i * window) as u64));
+                }
+                assert_eq!(merger.finish(), Some(hash(file)), "{window} {len}");
             }
         }
     }
