@@ -252,8 +252,5 @@ pub fn reserve<T>(vec: &mut Vec<T>, additional: usize) -> Result<()> {
 
 /// A zeroed buffer of a size that comes from outside.
 pub fn zeroed(len: usize) -> Result<Vec<u8>> {
-    let mut buffer = Vec::new();
-    reserve(&mut buffer, len)?;
-    buffer.resize(len, 0);
-    Ok(buffer)
+    crate::sys::zeroed(len).ok_or_else(|| Error::new(Status::NoMemory, format!("can't allocate {len} bytes")))
 }

@@ -83,6 +83,12 @@ impl Cache {
     fn touch(&self, key: Key) -> Slot {
         let mut guard = self.lock();
         let inner = &mut *guard;
+        // What was used last stays so: the rule for look-ups in one segment.
+        if let Some((slot, used)) = inner.slots.get(&key)
+            && *used == inner.clock
+        {
+            return Arc::clone(slot);
+        }
         inner.clock += 1;
         let clock = inner.clock;
         let (slot, used) = inner.slots.entry(key).or_insert_with(|| (Slot::default(), clock));

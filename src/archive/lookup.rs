@@ -34,12 +34,16 @@ impl Archive {
         if path.is_empty() {
             return Ok(None);
         }
-        let index = self.lower_bound(path)?;
-        if index == self.entry_count() {
+        let segments = &self.manifest().segments;
+        let number = segments.partition_point(|part| part.last_path.as_slice() < path);
+        // Segments in which no entry starts repeat the bound of the one before, so the first one is the right one.
+        let Some(part) = segments.get(number).filter(|part| part.first_path.as_slice() <= path) else {
             return Ok(None);
-        }
-        let place = self.place(index)?;
-        Ok((place.first_row().path == path).then_some(index))
+        };
+        let segment = self.segment(number)?;
+        let local = segment.lower_bound(path);
+        let found = local < segment.entries() && segment.path(segment.first_row(local)) == path;
+        Ok(found.then_some(part.first_entry + local as u64))
     }
 
     /// The numbers of the entry `prefix`, if there is one, and of everything below it: paths that are `prefix` or

@@ -200,14 +200,10 @@ pub(super) fn unsupported_codec(codec: u8) -> Error {
 
 /// Makes a reused buffer `len` bytes long without clearing what it holds.
 fn fit(buffer: &mut Vec<u8>, len: usize) -> Result<()> {
-    if len > buffer.len() {
-        let missing = len - buffer.len();
-        if buffer.capacity() < len {
-            crate::error::reserve(buffer, missing)?;
-        }
-        buffer.resize(len, 0);
+    if len > buffer.capacity() {
+        *buffer = zeroed(len)?;
     } else {
-        buffer.truncate(len);
+        buffer.resize(len, 0);
     }
     Ok(())
 }

@@ -347,6 +347,11 @@ impl Segment {
         }
     }
 
+    /// The link target of a row, where it has one.
+    pub fn link_target(&self, row: usize) -> Option<&[u8]> {
+        self.link_target.is_valid(row).then(|| self.link_target.value(row))
+    }
+
     /// The number of the first entry whose path is not less than `path`.
     pub fn lower_bound(&self, path: &[u8]) -> usize {
         self.first_rows.partition_point(|row| self.path(*row as usize) < path)
