@@ -175,3 +175,15 @@ fn a_hard_link_to_nothing_or_to_other_bytes_does_not_verify() {
         );
     }
 }
+
+#[test]
+fn a_wrong_hash_of_the_whole_file_leaves_no_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let destination = dir.path().join("out");
+    let archive = two_slices([9; 32]).archive();
+    let error = znippy::extract::extract_all(&archive, &destination, &Default::default()).unwrap_err();
+    assert_eq!(error.rule(), Some("file.hash"));
+    assert_eq!(std::fs::read_dir(&destination).unwrap().count(), 0);
+    let right = two_slices(hash(&[[1; 1000], [2; 1000]].concat())).archive();
+    znippy::extract::extract_all(&right, &dir.path().join("right"), &Default::default()).unwrap();
+}

@@ -30,7 +30,6 @@ mod tree;
 
 use std::path::Path;
 use std::sync::Mutex;
-use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use crate::archive::Archive;
@@ -127,7 +126,7 @@ fn new_job<'a>(
         counters: reporter.counters(),
         threads: options.threads(),
         unfinished: Unfinished::new(&plan.bigs),
-        stop: AtomicBool::new(false),
+        stop: reporter.stop(),
         stats: Mutex::new(Stats::default()),
     }
 }

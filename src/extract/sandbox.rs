@@ -16,12 +16,13 @@ use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, ResolveFlags
 use rustix::io::Errno;
 
 use crate::error::{Error, Result, Status};
+use crate::format::hash::Digest;
 
 const BENEATH: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS).union(ResolveFlags::NO_MAGICLINKS);
 const HANDLE: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 const READABLE: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 const NEW_FILE: OFlags =
-    OFlags::WRONLY.union(OFlags::CREATE).union(OFlags::EXCL).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+    OFlags::RDWR.union(OFlags::CREATE).union(OFlags::EXCL).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 /// The kernel takes paths of less than 4,096 bytes in one call.
 const LONGEST_CALL: usize = 4000;
 
@@ -204,10 +205,10 @@ impl Directory {
         Ok(NewFile { file, leftover: Leftover { directory: self, name, armed: true } })
     }
 
-    /// Opens a file that this extraction made, for writing; `identity` is what [`NewFile::identity`] said.
+    /// Opens a file that this extraction made, for writing and reading; `identity` is what [`NewFile::identity`] said.
     pub(super) fn reopen(&self, name: &[u8], identity: Identity) -> Result<OwnedFd> {
         checked(name)?;
-        let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let failed = |errno| Error::os("can't open the unfinished file again", errno);
         let file = rustix::fs::openat(&self.0, name, flags, Mode::empty()).map_err(failed)?;
         if Identity::of(&rustix::fs::fstat(&file).map_err(failed)?) != identity {
@@ -357,6 +358,28 @@ impl AsFd for NewFile<'_> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
     }
+}
+
+/// BLAKE3 of a file's first `size` bytes; `check` is asked once in a while whether to go on.
+pub(super) fn hash_file(file: BorrowedFd<'_>, size: u64, check: impl Fn() -> Result<()>) -> Result<Digest> {
+    let failed = |errno| Error::os("can't read the unfinished file", errno);
+    let mut hasher = blake3::Hasher::new();
+    let mut buffer = crate::error::zeroed(size.min(1 << 20) as usize)?;
+    let mut offset = 0;
+    while offset < size {
+        check()?;
+        let most = (size - offset).min(buffer.len() as u64) as usize;
+        match rustix::io::pread(file, &mut buffer[..most], offset) {
+            Ok(0) => return Err(Error::new(Status::Changed, "the unfinished file was cut by somebody else")),
+            Ok(read) => {
+                hasher.update(&buffer[..read]);
+                offset += read as u64;
+            }
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(failed(errno)),
+        }
+    }
+    Ok(*hasher.finalize().as_bytes())
 }
 
 /// Writes all bytes at an offset.

@@ -66,6 +66,49 @@ impl WindowMerger {
     }
 }
 
+/// A part of a file whose chaining value is known.
+#[derive(Clone, Copy)]
+pub struct Part {
+    /// Where it starts in its file.
+    pub offset: u64,
+    /// Its bytes.
+    pub len: u64,
+    value: ChainingValue,
+}
+
+impl Part {
+    /// The part that `bytes`, `offset` bytes into a longer file, are; `None` where they are no subtree of its tree.
+    pub fn new(bytes: &[u8], offset: u64) -> Option<Part> {
+        let len = bytes.len() as u64;
+        let fits =
+            len > 0 && offset.is_multiple_of(1024) && hazmat::max_subtree_len(offset).is_none_or(|most| len <= most);
+        fits.then(|| Part { offset, len, value: window_value(bytes, offset) })
+    }
+}
+
+/// The hash of a file of `len` bytes from parts that tile it, sorted by offset; `None` where the tree of the file
+/// doesn't consist of them, as with holes or slices at odd places.
+pub fn merge_parts(parts: &[Part], len: u64) -> Option<Digest> {
+    let split = (parts.len() > 1).then(|| hazmat::left_subtree_len(len))?;
+    let (left, right) = parts.split_at(parts.partition_point(|part| part.offset < split));
+    let (left, right) = (subtree(left, 0, split)?, subtree(right, split, len - split)?);
+    Some(*hazmat::merge_subtrees_root(&left, &right, Mode::Hash).as_bytes())
+}
+
+fn subtree(parts: &[Part], offset: u64, len: u64) -> Option<ChainingValue> {
+    match parts {
+        [] => None,
+        [part] => (part.offset == offset && part.len == len).then_some(part.value),
+        _ if len <= 1024 => None,
+        _ => {
+            let split = hazmat::left_subtree_len(len);
+            let (left, right) = parts.split_at(parts.partition_point(|part| part.offset < offset + split));
+            let (left, right) = (subtree(left, offset, split)?, subtree(right, offset + split, len - split)?);
+            Some(hazmat::merge_subtrees_non_root(&left, &right, Mode::Hash))
+        }
+    }
+}
+
 /// Lower-case hexadecimal.
 pub fn hex(digest: &Digest) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -97,6 +140,11 @@ mod tests {
                     merger.push(window_value(part, (i * window) as u64));
                 }
                 assert_eq!(merger.finish(), Some(hash(file)), "{window} {len}");
+                let part = |i: usize, part| Part::new(part, (i * window) as u64).expect("aligned");
+                let mut parts: Vec<_> = file.chunks(window).enumerate().map(|(i, bytes)| part(i, bytes)).collect();
+                assert_eq!(merge_parts(&parts, len as u64), Some(hash(file)), "{window} {len}");
+                parts.remove(0);
+                assert_eq!(merge_parts(&parts, len as u64), None, "a part is missing");
             }
         }
     }
