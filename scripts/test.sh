@@ -67,6 +67,7 @@ c_tests() {
 # An install must be usable with pkg-config alone, shared and static.
 installed_program() {
     local prefix program='#include <znippy.h>
+#include <znippy/arrow_abi.h>
 int main(void) { return znippy_version_number() != ZNIPPY_VERSION_NUMBER; }'
     prefix=$(mktemp -d) || return 1
     local code=0
@@ -106,7 +107,7 @@ cargo_tests
 c_tests
 step "installed library" installed_program
 if command -v valgrind > /dev/null; then
-    step "valgrind" under_valgrind error_objects options struct_sizes null_arguments
+    step "valgrind" under_valgrind error_objects options struct_sizes null_arguments arrow
 else
     summary+=("$(printf '%-28s skipped, it is not installed' valgrind)")
 fi
