@@ -80,6 +80,7 @@ c_tests() {
 # An install must be usable with pkg-config alone, shared and static.
 installed_program() {
     local prefix program='#include <znippy.h>
+#include <znippy/arrow_abi.h>
 int main(void) { return znippy_version_number() != ZNIPPY_VERSION_NUMBER; }'
     prefix=$(mktemp -d) || return 1
     local code=0
@@ -123,7 +124,7 @@ step "installed library" installed_program
 step_or_skip "file from an HTTP server" tests/remote/run.sh
 step_or_skip "mounted archive" tests/mount/run.sh
 if command -v valgrind > /dev/null; then
-    step "valgrind" under_valgrind error_objects options struct_sizes null_arguments
+    step "valgrind" under_valgrind error_objects options struct_sizes null_arguments arrow
 else
     summary+=("$(printf '%-28s skipped, it is not installed' valgrind)")
 fi

@@ -25,12 +25,7 @@ const MAX_METADATA: usize = 64 << 10;
 /// number of rows where something else says how many there must be. Returns the number of rows.
 pub fn check(stream: &[u8], columns: &[Column], rows: Option<usize>) -> Result<usize> {
     let mut walk = Walk { rest: stream };
-    let (schema, body) = walk.message()?;
-    let schema = schema.header_as_schema().ok_or_else(|| refuse("the first message is not a schema"))?;
-    if !body.is_empty() || schema.endianness() != ipc::Endianness::Little {
-        return Err(refuse("the schema message has a body or is big endian"));
-    }
-    check_metadata(&schema)?;
+    let schema = walk.schema()?;
     let shapes = check_fields(&schema, columns)?;
     let (batch, body) = walk.message()?;
     let batch = batch.header_as_record_batch().ok_or_else(|| refuse("the second message is not a record batch"))?;
@@ -43,11 +38,32 @@ pub fn check(stream: &[u8], columns: &[Column], rows: Option<usize>) -> Result<u
     Ok(length)
 }
 
+/// The columns of a stream that are not among `columns`, in order. All that is looked at is the schema, so the
+/// stream may be cut after it; its fields are checked as [`check`] does.
+pub fn unknown_columns(stream: &[u8], columns: &[Column]) -> Result<Vec<(String, DataType)>> {
+    let mut walk = Walk { rest: stream };
+    let schema = walk.schema()?;
+    check_fields(&schema, columns)?;
+    let fields = schema.fields().into_iter().flatten();
+    let named = fields.filter_map(|field| Some((field.name()?.to_owned(), flat_type(&field)?)));
+    Ok(named.filter(|(name, _)| columns.iter().all(|column| column.name != name)).collect())
+}
+
 struct Walk<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Walk<'a> {
+    fn schema(&mut self) -> Result<ipc::Schema<'a>> {
+        let (message, body) = self.message()?;
+        let schema = message.header_as_schema().ok_or_else(|| refuse("the first message is not a schema"))?;
+        if !body.is_empty() || schema.endianness() != ipc::Endianness::Little {
+            return Err(refuse("the schema message has a body or is big endian"));
+        }
+        check_metadata(&schema)?;
+        Ok(schema)
+    }
+
     fn message(&mut self) -> Result<(ipc::Message<'a>, &'a [u8])> {
         let (continuation, length) = self.prefix()?;
         if continuation != CONTINUATION || length == 0 || length % 8 != 0 {
