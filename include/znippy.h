@@ -267,7 +267,7 @@
 #define ZNIPPY_OPT_NO_SKIP 8
 
 /**
- * What to do where the name exists: 0 refuse, 1 replace.
+ * What to do where the name exists: 0 refuse, 1 replace; extraction also: 2 keep, 3 replace what is older.
  */
 #define ZNIPPY_OPT_OVERWRITE 9
 
@@ -320,6 +320,26 @@
  * 1: restore set-user-id, set-group-id and sticky bits, which are dropped otherwise.
  */
 #define ZNIPPY_OPT_RESTORE_SETUID 19
+
+/**
+ * List: restore only what matches one of these globs, and what lies below it.
+ */
+#define ZNIPPY_OPT_INCLUDE 20
+
+/**
+ * List: don't restore what matches one of these globs, nor what lies below it.
+ */
+#define ZNIPPY_OPT_EXCLUDE 21
+
+/**
+ * List: restore only the entries with these paths and what lies below them.
+ */
+#define ZNIPPY_OPT_PREFIX 22
+
+/**
+ * Take so many components off the front of each path.
+ */
+#define ZNIPPY_OPT_STRIP_COMPONENTS 23
 
 /**
  * A regular file.
@@ -931,7 +951,8 @@ znippy_status znippy_options_set_i64(znippy_options *options,
                                      znippy_error **err);
 
 /**
- * Sets an option that takes bytes; data may be NULL where len is 0.
+ * Sets an option that takes bytes; data may be NULL where len is 0. An option that is a list gets a further
+ * value each time, and loses all of them by an empty one.
  *
  * Ownership: the bytes are copied. Threads: one at a time.
  * Errors: ZNIPPY_E_UNSUPPORTED for an unknown key, ZNIPPY_E_INVALID_ARGUMENT for bytes or an option that don't fit.

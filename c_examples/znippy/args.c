@@ -64,11 +64,19 @@ static bool parse_preset(const char *text, int64_t *number) {
 
 /* Sets an option that takes bytes; where it takes a number instead, says between which bounds. */
 static bool set_text(struct request *request, const char *word, uint32_t key, const char *value) {
-    if (znippy_options_set_bytes(request->options, key, value, strlen(value), NULL) == ZNIPPY_OK) {
-        return true;
-    }
+    znippy_error *error = NULL;
     int64_t min = 0, max = 0;
     char what[256];
+    if (znippy_options_set_bytes(request->options, key, value, strlen(value), &error) == ZNIPPY_OK) {
+        return true;
+    }
+    /* Options with a number as a default are no bytes. */
+    if (znippy_options_get_i64(NULL, key, &min, NULL) != ZNIPPY_OK) {
+        snprintf(what, sizeof what, "%.200s", znippy_error_message(error));
+        znippy_error_free(error);
+        return mistake(request, word, what);
+    }
+    znippy_error_free(error);
     znippy_option_bounds(key, &min, &max);
     snprintf(what, sizeof what, "option %s takes a value between %" PRId64 " and %" PRId64 ", not '%.80s'",
              znippy_option_name(key), min, max, value);
@@ -80,6 +88,9 @@ static bool set_option(struct request *request, const char *word, const char *na
     int64_t number = 0;
     if (key == 0) {
         return mistake(request, word, "no such option of the library, 'znippy help options' lists them");
+    }
+    if (znippy_options_get_i64(NULL, key, &number, NULL) != ZNIPPY_OK) {
+        return set_text(request, word, key, value);
     }
     bool parsed = key == ZNIPPY_OPT_PRESET ? parse_preset(value, &number) : parse_number(value, &number);
     if (parsed && znippy_options_set_i64(request->options, key, number, NULL) == ZNIPPY_OK) {

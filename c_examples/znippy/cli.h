@@ -43,7 +43,11 @@ enum {
     FLAG_LONG = 1 << 9,
     FLAG_NULL = 1 << 10,
     FLAG_QUICK = 1 << 11,
-    FLAG_HELP = 1 << 12
+    FLAG_HELP = 1 << 12,
+    FLAG_INCLUDE = 1 << 13,
+    FLAG_EXCLUDE = 1 << 14,
+    FLAG_PREFIX = 1 << 15,
+    FLAG_STRIP = 1 << 16
 };
 
 /* A flag of the command line. Where `option` is set, the flag sets that option of the library, and its help

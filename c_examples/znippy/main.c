@@ -5,12 +5,14 @@
 
 enum {
     JOB_FLAGS = FLAG_THREADS | FLAG_SET | FLAG_QUIET | FLAG_STATS | FLAG_JSON | FLAG_HELP,
+    FILTER_FLAGS = FLAG_INCLUDE | FLAG_EXCLUDE | FLAG_PREFIX | FLAG_STRIP,
+    UNPACK_FLAGS = JOB_FLAGS | FLAG_FORCE | FILTER_FLAGS,
     PACK_FLAGS = JOB_FLAGS | FLAG_LEVEL | FLAG_PRESET | FLAG_NO_SKIP | FLAG_FORCE
 };
 
 const struct command COMMANDS[] = {
     {"pack", "DIR ARCHIVE", 2, PACK_FLAGS, "Pack a directory into an archive.", run_pack},
-    {"unpack", "ARCHIVE DIR", 2, JOB_FLAGS | FLAG_FORCE, "Restore the tree of an archive.", run_unpack},
+    {"unpack", "ARCHIVE DIR", 2, UNPACK_FLAGS, "Restore the tree of an archive.", run_unpack},
     {"list", "ARCHIVE", 1, FLAG_LONG | FLAG_JSON | FLAG_NULL | FLAG_HELP, "Print the names in an archive.", run_list},
     {"cat", "ARCHIVE PATH", 2, FLAG_HELP, "Write one file of an archive to standard output.", run_cat},
     {"verify", "ARCHIVE", 1, JOB_FLAGS | FLAG_QUICK, "Check every byte of an archive.", run_verify},
@@ -23,6 +25,10 @@ const struct flag FLAGS[] = {
     {FLAG_THREADS, 'j', "threads", "N", "threads", NULL},
     {FLAG_NO_SKIP, 0, "no-skip", NULL, "no-skip", NULL},
     {FLAG_FORCE, 'f', "force", NULL, NULL, "Replace what exists under the same name."},
+    {FLAG_INCLUDE, 0, "include", "GLOB", "include", NULL},
+    {FLAG_EXCLUDE, 0, "exclude", "GLOB", "exclude", NULL},
+    {FLAG_PREFIX, 0, "prefix", "PATH", "prefix", NULL},
+    {FLAG_STRIP, 0, "strip-components", "N", "strip-components", NULL},
     {FLAG_SET, 0, "set", "OPTION=VALUE", NULL, "Set any option; 'znippy help options' lists them."},
     {FLAG_QUIET, 'q', "quiet", NULL, NULL, "No progress bar and no closing line, also on a terminal."},
     {FLAG_STATS, 0, "stats", NULL, NULL, "Print the whole report at the end."},

@@ -66,7 +66,7 @@ pub const ZNIPPY_OPT_SLICE_SIZE: u32 = 6;
 pub const ZNIPPY_OPT_ORDER: u32 = 7;
 /// 1: try to compress every file, also those that look compressed already.
 pub const ZNIPPY_OPT_NO_SKIP: u32 = 8;
-/// What to do where the name exists: 0 refuse, 1 replace.
+/// What to do where the name exists: 0 refuse, 1 replace; extraction also: 2 keep, 3 replace what is older.
 pub const ZNIPPY_OPT_OVERWRITE: u32 = 9;
 /// What to do with a source file that can't be read or changes: 0 fail, 1 leave it out and count it.
 pub const ZNIPPY_OPT_ON_ERROR: u32 = 10;
@@ -88,6 +88,14 @@ pub const ZNIPPY_OPT_MAX_ENTRY_SIZE: u32 = 17;
 pub const ZNIPPY_OPT_RESTORE_IDS: u32 = 18;
 /// 1: restore set-user-id, set-group-id and sticky bits, which are dropped otherwise.
 pub const ZNIPPY_OPT_RESTORE_SETUID: u32 = 19;
+/// List: restore only what matches one of these globs, and what lies below it.
+pub const ZNIPPY_OPT_INCLUDE: u32 = 20;
+/// List: don't restore what matches one of these globs, nor what lies below it.
+pub const ZNIPPY_OPT_EXCLUDE: u32 = 21;
+/// List: restore only the entries with these paths and what lies below them.
+pub const ZNIPPY_OPT_PREFIX: u32 = 22;
+/// Take so many components off the front of each path.
+pub const ZNIPPY_OPT_STRIP_COMPONENTS: u32 = 23;
 
 /// A regular file.
 pub const ZNIPPY_KIND_FILE: u32 = 0;
@@ -208,6 +216,10 @@ mod tests {
             ZNIPPY_OPT_MAX_ENTRY_SIZE,
             ZNIPPY_OPT_RESTORE_IDS,
             ZNIPPY_OPT_RESTORE_SETUID,
+            ZNIPPY_OPT_INCLUDE,
+            ZNIPPY_OPT_EXCLUDE,
+            ZNIPPY_OPT_PREFIX,
+            ZNIPPY_OPT_STRIP_COMPONENTS,
         );
         let constants: Vec<_> = constants.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
         let c_name = |name: &str| format!("ZNIPPY_OPT_{}", name.to_uppercase().replace('-', "_"));

@@ -12,7 +12,7 @@ use super::handle::{Opaque, enter, find, give, take_back};
 use super::pointer::{bytes, invalid, required};
 use super::types::{znippy_progress_fn, znippy_release_fn, znippy_status};
 use crate::error::Result;
-use crate::options::{Key, Kind, Options};
+use crate::options::{Key, Options};
 use crate::progress::CancelToken;
 
 /// Values that a call works with. A call takes a snapshot when it begins, so changes made later don't reach it.
@@ -89,7 +89,8 @@ pub unsafe extern "C" fn znippy_options_set_i64(
     unsafe { guarded(err, body) }
 }
 
-/// Sets an option that takes bytes; data may be NULL where len is 0.
+/// Sets an option that takes bytes; data may be NULL where len is 0. An option that is a list gets a further
+/// value each time, and loses all of them by an empty one.
 ///
 /// Ownership: the bytes are copied. Threads: one at a time.
 /// Errors: ZNIPPY_E_UNSUPPORTED for an unknown key, ZNIPPY_E_INVALID_ARGUMENT for bytes or an option that don't fit.
@@ -127,7 +128,7 @@ pub unsafe extern "C" fn znippy_options_get_i64(
         let options = unsafe { snapshot(options) }?;
         let place = required(value_out, "value_out")?;
         let spec = Key::from_number(key)?.spec();
-        if spec.kind == Kind::Bytes {
+        if spec.kind.is_bytes() {
             return Err(invalid(format!("option {} holds bytes, not a number", spec.name)));
         }
         // SAFETY: not null, and writable as the header demands.

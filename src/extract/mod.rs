@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! plan         one walk over the index: what to restore, checked as a whole before the first write
+//! filter       what of the archive is wanted, under which names
 //! records      slices, blocks and files of the plan, small
 //! tree         names and directories in little memory
 //! directories  made first; their modes and times last
@@ -17,6 +18,7 @@
 mod big;
 mod blocks;
 mod directories;
+mod filter;
 mod handles;
 mod job;
 mod links;
@@ -36,6 +38,7 @@ use std::time::Instant;
 use crate::archive::Archive;
 use crate::error::{Result, Status};
 use crate::extract::big::Unfinished;
+use crate::extract::filter::Filter;
 use crate::extract::job::Job;
 use crate::extract::metadata::Policy;
 use crate::extract::plan::Plan;
@@ -71,11 +74,12 @@ fn restore(
     forced: Option<Resolution>,
     reporter: &mut Reporter,
 ) -> Result<Stats> {
+    let filter = Filter::new(options)?;
     reporter.begin(Phase::List, archive.entry_count(), UNKNOWN)?;
-    let mut plan = Plan::new(archive, reporter)?;
+    let mut plan = Plan::new(archive, &filter, reporter)?;
     // A limit that is too low is an error before the first write too.
     options.threads_within(options.threads(), 0, plan.block_memory())?;
-    reporter.begin(Phase::Extract, archive.entry_count(), plan.bytes())?;
+    reporter.begin(Phase::Extract, plan.entries, plan.bytes())?;
     let root = Root::open(destination, forced)?;
     let job = new_job(archive, &plan, &root, options, reporter);
     blocks::count_blocks(&job);
@@ -86,7 +90,7 @@ fn restore(
     let mut stats = *job.stats();
     drop(job);
     if !refused.is_empty() {
-        plan.take_hardlinks(archive, &refused)?;
+        plan.take_hardlinks(archive, &filter, &refused)?;
         let job = new_job(archive, &plan, &root, options, reporter);
         blocks::write_files(&job, options, reporter)?;
         let more = *job.stats();
@@ -98,9 +102,11 @@ fn restore(
     let job = new_job(archive, &plan, &root, options, reporter);
     links::make_specials(&job, reporter)?;
     directories::finish(&job, reporter)?;
-    directories::finish_root(&job, archive)?;
+    if filter.keeps_root() {
+        directories::finish_root(&job, archive)?;
+    }
     reporter.end()?;
-    stats.entries = archive.entry_count();
+    stats.entries = plan.entries;
     stats.directories = plan.directories;
     stats.symlinks = plan.symlinks.len() as u64;
     stats.specials = plan.fifos.len() as u64;

@@ -182,6 +182,21 @@ run 0 unpack -f a.znippy back
 run 0 unpack --stats a.znippy back2
 out_says 'entries'
 
+# Filters.
+run 0 unpack --exclude '*.txt' --exclude=sub/ a.znippy some
+[ -e some/link ] && [ ! -e some/hello.txt ] && [ ! -e some/sub ] || wrong "exclude: $(ls some)"
+run 0 unpack --include 'n*' a.znippy some2
+[ "$(find some2 -type f | wc -l)" -eq 3 ] || wrong "include: $(find some2)"
+run 0 unpack --prefix sub --strip-components 1 a.znippy some3
+[ "$(ls some3)" = noise ] || wrong "prefix and strip-components: $(ls some3)"
+run 1 unpack --prefix nowhere a.znippy some4
+error_says 'nowhere'
+[ ! -e some4 ] || wrong "a prefix without entries wrote something"
+run 2 unpack --include 'a[' a.znippy some4
+error_says 'a['
+run 2 unpack --prefix ../x a.znippy some4
+error_says "'..'"
+
 # Damage.
 cp a.znippy damaged.znippy
 printf 'XXXX' | dd of=damaged.znippy bs=1 seek=1000000 conv=notrunc 2> /dev/null
