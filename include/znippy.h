@@ -342,6 +342,16 @@
 #define ZNIPPY_OPT_STRIP_COMPONENTS 23
 
 /**
+ * Don't touch files that are as the archive has them: 0 rewrite all, 1 by size, time and mode, 2 by size and BLAKE3.
+ */
+#define ZNIPPY_OPT_SKIP_UNCHANGED 24
+
+/**
+ * 1: delete what is not in the archive.
+ */
+#define ZNIPPY_OPT_PRUNE 25
+
+/**
  * A regular file.
  */
 #define ZNIPPY_KIND_FILE 0
@@ -640,6 +650,14 @@ typedef struct {
      * Wall time in seconds.
      */
     double seconds;
+    /**
+     * Entries that extraction left as they stood, by option.
+     */
+    uint64_t kept;
+    /**
+     * Names that extraction deleted because the archive doesn't have them.
+     */
+    uint64_t pruned;
 } znippy_stats;
 
 /**

@@ -147,6 +147,11 @@ impl Options {
         table::preset_value(preset, key).unwrap_or(key.spec().default)
     }
 
+    /// Whether a number was set, to whatever value.
+    pub fn is_set(&self, key: Key) -> bool {
+        self.values[key.index()].is_some()
+    }
+
     /// Installs the progress function.
     pub fn set_progress(&mut self, function: Option<ProgressFn>) {
         self.progress = function;

@@ -47,7 +47,11 @@ enum {
     FLAG_INCLUDE = 1 << 13,
     FLAG_EXCLUDE = 1 << 14,
     FLAG_PREFIX = 1 << 15,
-    FLAG_STRIP = 1 << 16
+    FLAG_STRIP = 1 << 16,
+    FLAG_OVERWRITE = 1 << 17,
+    FLAG_UNCHANGED = 1 << 18,
+    FLAG_CHECKSUM = 1 << 19,
+    FLAG_PRUNE = 1 << 20
 };
 
 /* A flag of the command line. Where `option` is set, the flag sets that option of the library, and its help

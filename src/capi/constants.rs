@@ -96,6 +96,10 @@ pub const ZNIPPY_OPT_EXCLUDE: u32 = 21;
 pub const ZNIPPY_OPT_PREFIX: u32 = 22;
 /// Take so many components off the front of each path.
 pub const ZNIPPY_OPT_STRIP_COMPONENTS: u32 = 23;
+/// Don't touch files that are as the archive has them: 0 rewrite all, 1 by size, time and mode, 2 by size and BLAKE3.
+pub const ZNIPPY_OPT_SKIP_UNCHANGED: u32 = 24;
+/// 1: delete what is not in the archive.
+pub const ZNIPPY_OPT_PRUNE: u32 = 25;
 
 /// A regular file.
 pub const ZNIPPY_KIND_FILE: u32 = 0;
@@ -220,6 +224,8 @@ mod tests {
             ZNIPPY_OPT_EXCLUDE,
             ZNIPPY_OPT_PREFIX,
             ZNIPPY_OPT_STRIP_COMPONENTS,
+            ZNIPPY_OPT_SKIP_UNCHANGED,
+            ZNIPPY_OPT_PRUNE,
         );
         let constants: Vec<_> = constants.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
         let c_name = |name: &str| format!("ZNIPPY_OPT_{}", name.to_uppercase().replace('-', "_"));

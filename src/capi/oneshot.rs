@@ -102,5 +102,7 @@ pub(super) fn write_stats(out: Option<Out<znippy_stats>>, stats: &Stats) {
         bytes_index: stats.bytes_index,
         ratio: stats.ratio(),
         seconds: stats.seconds,
+        kept: stats.kept,
+        pruned: stats.pruned,
     });
 }

@@ -123,6 +123,10 @@ pub struct znippy_stats {
     pub ratio: f64,
     /// Wall time in seconds.
     pub seconds: f64,
+    /// Entries that extraction left as they stood, by option.
+    pub kept: u64,
+    /// Names that extraction deleted because the archive doesn't have them.
+    pub pruned: u64,
 }
 
 /// Facts about an open archive; sizes are bytes. Set struct_size before the call.
@@ -208,7 +212,7 @@ unsafe impl Sized32 for znippy_entry_info {
 }
 // SAFETY: as above.
 unsafe impl Sized32 for znippy_stats {
-    const MINIMUM: usize = offset_of!(znippy_stats, seconds) + size_of::<f64>();
+    const MINIMUM: usize = offset_of!(znippy_stats, pruned) + size_of::<u64>();
 }
 // SAFETY: as above.
 unsafe impl Sized32 for znippy_archive_info {

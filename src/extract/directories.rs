@@ -3,7 +3,7 @@
 use std::os::fd::AsFd;
 
 use crate::archive::Archive;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Status};
 use crate::extract::handles::Handles;
 use crate::extract::job::Job;
 use crate::extract::metadata::DEFAULT_DIRECTORY_MODE;
@@ -13,33 +13,119 @@ use crate::progress::Reporter;
 /// Between so many directories the caller is told how far things are.
 const BETWEEN_REPORTS: usize = 64;
 
-/// Makes all directories, parents first. Until the end they are for the owner alone.
-pub(super) fn make(job: &Job<'_>, reporter: &mut Reporter) -> Result<()> {
+/// Directories that were there before.
+#[derive(Default)]
+pub(super) struct Existing {
+    /// By number; no more than were dealt with so far.
+    there: Vec<bool>,
+    /// Those that had to be made writable, and the modes that they had.
+    opened: Vec<(u32, u32)>,
+}
+
+/// Makes all directories, parents first. Until the end they are for the owner alone. `existing` is right also
+/// where this fails halfway.
+pub(super) fn make(job: &Job<'_>, existing: &mut Existing, reporter: &mut Reporter) -> Result<()> {
     let tree = &job.plan.tree;
     let mut handles = Handles::new(1);
+    let mut busy = None;
+    existing.there.push(true);
     for (number, node) in tree.directories().iter().enumerate().skip(ROOT as usize + 1) {
         if number % BETWEEN_REPORTS == 0 {
             reporter.tick(None)?;
         }
         let mode = if node.mode().is_some() { 0o700 } else { DEFAULT_DIRECTORY_MODE };
-        handles
-            .get(job.root, tree, node.directory)
-            .and_then(|parent| parent.make_directory(tree.name(node), mode))
-            .map_err(|error| tree.named(node, error))?;
+        let named = |error| tree.named(node, error);
+        let name = tree.name(node);
+        let parent = handles.get(job.root, tree, node.directory).map_err(named)?;
+        let found = match parent.make_directory(name, mode) {
+            Err(error) if error.status() == Status::Permission && node.directory != ROOT => {
+                open_up(job, existing, node.directory)?;
+                parent.make_directory(name, mode)
+            }
+            Err(error) if job.settings.prune && error.rule() == Some("sandbox.directory") => {
+                parent
+                    .delete(name, false)
+                    .map_err(|errno| named(Error::os("can't delete what stands in the directory's place", errno)))?;
+                parent.make_directory(name, mode)
+            }
+            result => result,
+        };
+        let found = found.map_err(named)?;
+        existing.there.push(found.is_some());
+        let number = number as u32;
+        if found.is_some_and(|mode| mode & 0o700 != 0o700)
+            && busy.get_or_insert_with(|| busy_directories(job))[number as usize]
+        {
+            open_up(job, existing, number)?;
+        }
     }
     Ok(())
 }
 
+/// Directories that something is written into.
+fn busy_directories(job: &Job<'_>) -> Vec<bool> {
+    let plan = job.plan;
+    let mut busy = vec![false; plan.tree.directories().len()];
+    let links = plan.hardlinks.iter().map(|link| &plan.files[link.file as usize]);
+    let nodes = plan.slices.iter().map(|slice| plan.file_of(slice)).chain(links).chain(&plan.fifos);
+    nodes.chain(plan.symlinks.iter().map(|link| &link.node)).for_each(|node| busy[node.directory as usize] = true);
+    busy
+}
+
+/// Makes an existing directory writable for its owner, until the end.
+fn open_up(job: &Job<'_>, existing: &mut Existing, number: u32) -> Result<()> {
+    let tree = &job.plan.tree;
+    let node = &tree.directories()[number as usize];
+    let mut path = Vec::new();
+    let parent = job.root.directory(tree.directory_path(node.directory, &mut path))?;
+    let named = |error| tree.named(node, error);
+    let failed = |errno| named(Error::os("can't look at the directory", errno));
+    let mode = parent.status(tree.name(node)).map_err(failed)?.st_mode & 0o7777;
+    parent.open_up(tree.name(node), mode).map_err(named)?;
+    if existing.there.get(number as usize) == Some(&true) {
+        existing.opened.push((number, mode));
+    }
+    Ok(())
+}
+
+/// After a failure: gives the directories their modes, as far as that goes. Times are left alone, since what is in
+/// the directories is not what the archive has.
+pub(super) fn abandon(job: &Job<'_>, existing: &Existing) {
+    let tree = &job.plan.tree;
+    for number in (ROOT + 1..existing.there.len() as u32).rev() {
+        let opened = existing.opened.iter().find(|(opened, _)| *opened == number).map(|(_, mode)| *mode);
+        let node = &tree.directories()[number as usize];
+        if let Some(mode) = node.mode().map(|mode| job.policy.allowed(mode)).or(opened)
+            && let Ok(readable) = job.root.readable_directory(tree.path(node, &mut Vec::new()))
+        {
+            let _ = job.policy.apply_mode_and_time(readable.as_fd(), Some(mode), None);
+        }
+    }
+}
+
 /// Sets modes and times, the deepest first: a parent may forbid to look into it.
-pub(super) fn finish(job: &Job<'_>, reporter: &mut Reporter) -> Result<()> {
+pub(super) fn finish(job: &Job<'_>, existing: &Existing, reporter: &mut Reporter) -> Result<()> {
     let tree = &job.plan.tree;
     for (number, node) in tree.directories().iter().enumerate().skip(ROOT as usize + 1).rev() {
         if number % BETWEEN_REPORTS == 0 {
             reporter.tick(None)?;
         }
-        if has_attributes(node) {
+        let opened = existing.opened.iter().find(|(opened, _)| *opened as usize == number);
+        if has_attributes(node) || opened.is_some() {
             let mut path = Vec::new();
             let readable = job.root.readable_directory(tree.path(node, &mut path))?;
+            // One that was there before and has everything already is not touched.
+            if opened.is_none()
+                && existing.there.get(number) == Some(&true)
+                && rustix::fs::fstat(&readable).is_ok_and(|status| job.policy.matches(&status, node, tree))
+            {
+                continue;
+            }
+            if let (Some((_, mode)), None) = (opened, node.mode()) {
+                job.policy
+                    .apply_mode_and_time(readable.as_fd(), Some(*mode), None)
+                    .map_err(|error| error.with_entry(&path))?;
+            }
             job.policy.apply(readable.as_fd(), node, tree).map_err(|error| error.with_entry(&path))?;
         }
     }

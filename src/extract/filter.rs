@@ -41,14 +41,16 @@ impl Filter {
             && !self.exclude.as_ref().is_some_and(|globs| globs.matches(path))
     }
 
+    /// Whether something at or below a path may be wanted.
+    pub(super) fn reaches_into(&self, path: &[u8]) -> bool {
+        let near = |bound: &Vec<u8>| is_at_or_below(path, bound) || is_at_or_below(bound, path);
+        (self.bounds.is_empty() || self.bounds.iter().any(near))
+            && !self.exclude.as_ref().is_some_and(|globs| globs.matches(path))
+    }
+
     /// Whether the root directory's own attributes are of what is restored.
     pub(super) fn keeps_root(&self) -> bool {
         self.prefixes.is_empty() && self.include.is_none() && self.strip == 0
-    }
-
-    /// Whether nothing at all is left out.
-    pub(super) fn wants_all(&self) -> bool {
-        self.keeps_root() && self.exclude.is_none()
     }
 
     /// Whether an index segment may hold something wanted, or a directory that it lies in.

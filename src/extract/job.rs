@@ -10,6 +10,7 @@ use crate::extract::big::Unfinished;
 use crate::extract::metadata::Policy;
 use crate::extract::plan::Plan;
 use crate::extract::sandbox::Root;
+use crate::extract::settings::Settings;
 use crate::progress::{CancelToken, Counters};
 use crate::stats::Stats;
 
@@ -18,6 +19,7 @@ pub(super) struct Job<'a> {
     pub(super) archive: &'a Archive,
     pub(super) plan: &'a Plan,
     pub(super) root: &'a Root,
+    pub(super) settings: &'a Settings,
     pub(super) policy: Policy,
     /// Whether files and links that exist are replaced.
     pub(super) replace: bool,

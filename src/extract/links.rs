@@ -10,6 +10,7 @@ use crate::extract::handles::Handles;
 use crate::extract::job::Job;
 use crate::extract::records::Hardlink;
 use crate::extract::sandbox::{Directory, Leftover};
+use crate::extract::survey::Standing;
 use crate::extract::tree::Node;
 use crate::progress::Reporter;
 
@@ -26,6 +27,11 @@ pub(super) fn make_hardlinks(job: &Job<'_>, reporter: &mut Reporter) -> Result<V
             reporter.tick(None)?;
         }
         let (node, of) = (&job.plan.files[link.file as usize], &job.plan.files[link.of as usize]);
+        if job.plan.standing(link.of) == Standing::Kept {
+            // Under that name stands something else, and it stays: the link is written from its own rows.
+            refused.push(*link);
+            continue;
+        }
         let of_directory = of_handles.get(job.root, tree, of.directory)?;
         let directory = handles.get(job.root, tree, node.directory)?;
         let temporary = job.root.temporary_name(u64::from(link.file));

@@ -11,6 +11,7 @@ use crate::archive::{Archive, StructureWalk, WalkedRow};
 use crate::error::{Error, Result, Status, printable};
 use crate::extract::filter::Filter;
 use crate::extract::records::{Big, Block, Hardlink, NO_BLOCK, PIECE, Piece, Slice, Symlink, Target};
+use crate::extract::survey::Standing;
 use crate::extract::tree::{Node, Tree, push};
 use crate::format::codec;
 use crate::format::row::{CODEC_STORED, CODEC_ZSTD, EntryKind, Location};
@@ -40,6 +41,12 @@ pub(super) struct Plan {
     pub(super) directories: u64,
     /// Devices and sockets, which are left out.
     pub(super) left_out: u64,
+    /// Their names.
+    pub(super) others: Vec<Node>,
+    /// What becomes of each file whose name is taken; empty where nobody looked.
+    pub(super) standing: Vec<Standing>,
+    /// Links and FIFOs that stand as they should.
+    pub(super) standing_links: Vec<Node>,
     /// Entries that are to be restored, those that are left out for their kind included.
     pub(super) entries: u64,
     /// The components that are taken off the front of every path.
@@ -80,6 +87,9 @@ impl Plan {
             fifos: Vec::new(),
             directories: 0,
             left_out: 0,
+            others: Vec::new(),
+            standing: Vec::new(),
+            standing_links: Vec::new(),
             entries: 0,
             stripped: Vec::new(),
             block_numbers: HashMap::new(),
@@ -144,6 +154,35 @@ impl Plan {
             }
         }
         Ok(())
+    }
+
+    /// The path in the archive of something in the destination.
+    pub(super) fn archive_path(&self, path: &[u8]) -> Vec<u8> {
+        if self.stripped.is_empty() { path.to_vec() } else { [&self.stripped[..], b"/", path].concat() }
+    }
+
+    /// What of the archive a file is written from, if it was surveyed.
+    pub(super) fn standing(&self, file: u32) -> Standing {
+        self.standing.get(file as usize).copied().unwrap_or(Standing::Write)
+    }
+
+    /// Forgets blocks that no slice is in any more.
+    pub(super) fn drop_unused_blocks(&mut self) {
+        let mut used = vec![false; self.blocks.len()];
+        for slice in self.slices.iter().filter(|slice| slice.block != NO_BLOCK) {
+            used[slice.block as usize] = true;
+        }
+        let mut new_numbers = vec![0; used.len()];
+        let mut next = 0;
+        for (new, used) in new_numbers.iter_mut().zip(&used) {
+            *new = next;
+            next += u32::from(*used);
+        }
+        for slice in self.slices.iter_mut().filter(|slice| slice.block != NO_BLOCK) {
+            slice.block = new_numbers[slice.block as usize];
+        }
+        let mut flags = used.iter();
+        self.blocks.retain(|_| flags.next().copied().unwrap_or(true));
     }
 
     /// Bytes of buffers that a thread needs at most.
@@ -228,7 +267,10 @@ impl Plan {
                 push(&mut self.symlinks, Symlink { node, target })?;
             }
             EntryKind::Fifo => push(&mut self.fifos, node)?,
-            EntryKind::CharDevice | EntryKind::BlockDevice | EntryKind::Socket => self.left_out += 1,
+            EntryKind::CharDevice | EntryKind::BlockDevice | EntryKind::Socket => {
+                self.left_out += 1;
+                push(&mut self.others, node)?;
+            }
         }
         Ok(())
     }

@@ -128,6 +128,10 @@ option_table! {
         "Restore only the entries with these paths and what lies below them; the rest of the index isn't even read.";
     StripComponents = 23, "strip-components", Int, 0, 0, 1024, EXTRACT, false,
         "Take so many components off the front of each path; all that is restored must have them in common.";
+    SkipUnchanged = 24, "skip-unchanged", Choice, 0, 0, 2, EXTRACT, false,
+        "Don't touch files that are as the archive has them: 0 rewrite all, 1 where size, time and mode are equal, 2 where size and BLAKE3 are. Other files are replaced unless overwrite is set.";
+    Prune = 25, "prune", Flag, 0, 0, 1, EXTRACT, false,
+        "Make the tree equal to the archive: after all else succeeded, delete what is not in it, as far as the filters reach. Files are replaced unless overwrite is set.";
 }
 
 impl Key {
