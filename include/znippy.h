@@ -352,6 +352,11 @@
 #define ZNIPPY_OPT_PRUNE 25
 
 /**
+ * 1: restore everything that is undamaged; the call ends with ZNIPPY_E_PARTIAL where something failed.
+ */
+#define ZNIPPY_OPT_KEEP_GOING 26
+
+/**
  * A regular file.
  */
 #define ZNIPPY_KIND_FILE 0
@@ -462,6 +467,16 @@
 #define ZNIPPY_FEATURE_ZSTD 1
 
 /**
+ * Something was lost or left out, and the job goes on.
+ */
+#define ZNIPPY_LOG_WARNING 2
+
+/**
+ * What a user may want to know.
+ */
+#define ZNIPPY_LOG_INFO 3
+
+/**
  * A total that is not known (yet).
  */
 #define ZNIPPY_UNKNOWN UINT64_MAX
@@ -545,6 +560,12 @@ typedef int32_t (*znippy_progress_fn)(void *user_data, const znippy_progress *pr
  * Gives `user_data` back to the host: called exactly once, on any thread.
  */
 typedef void (*znippy_release_fn)(void *user_data);
+
+/**
+ * Called with a message of a job that names what it is about, on the thread that made the call and nowhere else.
+ * level is ZNIPPY_LOG_*; message is UTF-8, NUL-terminated, and ends with the callback.
+ */
+typedef void (*znippy_log_fn)(void *user_data, int32_t level, const char *message, size_t message_len);
 
 /**
  * What a job did; sizes are bytes. Set struct_size before the call.
@@ -1016,6 +1037,20 @@ void znippy_options_set_progress(znippy_options *options,
                                  znippy_release_fn release);
 
 /**
+ * Installs the log function in place of the one before; NULL removes it. It gets the messages of up to max_level.
+ *
+ * Ownership: user_data is the library's from here on, and released as by znippy_options_set_progress(). Threads: one
+ * at a time; calls that share options and run at the same time call the function each in its own thread.
+ * Errors: none.
+ */
+ZNIPPY_API
+void znippy_options_set_log(znippy_options *options,
+                            int32_t max_level,
+                            znippy_log_fn function,
+                            void *user_data,
+                            znippy_release_fn release);
+
+/**
  * Attaches a token in place of the one before; NULL detaches it.
  *
  * Ownership: takes a reference of its own. Threads: one at a time. Errors: none.
@@ -1070,8 +1105,11 @@ znippy_status znippy_compress_dir(const char *src_dir,
  * Restores the whole archive below dest_dir, which is made where it doesn't exist; its parent must exist.
  * Nothing is written outside dest_dir, and no bytes that don't match their hash stay under a file's name.
  *
+ * With ZNIPPY_OPT_KEEP_GOING everything undamaged is restored: *stats_out is written then, ZNIPPY_E_PARTIAL comes
+ * back with the first failure and their number, and the log function gets each.
+ *
  * Ownership: takes nothing; stats_out may be NULL. Threads: any; progress is reported on the calling one.
- * Errors: any of I/O and format, ZNIPPY_E_EXISTS, ZNIPPY_E_UNSAFE_PATH, ZNIPPY_E_LIMIT, ZNIPPY_E_CANCELLED.
+ * Errors: any of I/O and format, ZNIPPY_E_PARTIAL, ZNIPPY_E_EXISTS, ZNIPPY_E_UNSAFE_PATH, ZNIPPY_E_LIMIT, ZNIPPY_E_CANCELLED.
  */
 ZNIPPY_API
 znippy_status znippy_extract_archive(const char *archive_path,

@@ -179,6 +179,11 @@ impl Options {
         self.progress.clone()
     }
 
+    /// The log function.
+    pub fn log_function(&self) -> Option<LogFn> {
+        self.log.clone()
+    }
+
     /// The cancel token; one that nobody triggers where none was attached.
     pub fn cancel(&self) -> &CancelToken {
         &self.cancel

@@ -51,7 +51,8 @@ enum {
     FLAG_OVERWRITE = 1 << 17,
     FLAG_UNCHANGED = 1 << 18,
     FLAG_CHECKSUM = 1 << 19,
-    FLAG_PRUNE = 1 << 20
+    FLAG_PRUNE = 1 << 20,
+    FLAG_KEEP_GOING = 1 << 21
 };
 
 /* A flag of the command line. Where `option` is set, the flag sets that option of the library, and its help

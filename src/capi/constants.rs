@@ -100,6 +100,8 @@ pub const ZNIPPY_OPT_STRIP_COMPONENTS: u32 = 23;
 pub const ZNIPPY_OPT_SKIP_UNCHANGED: u32 = 24;
 /// 1: delete what is not in the archive.
 pub const ZNIPPY_OPT_PRUNE: u32 = 25;
+/// 1: restore everything that is undamaged; the call ends with ZNIPPY_E_PARTIAL where something failed.
+pub const ZNIPPY_OPT_KEEP_GOING: u32 = 26;
 
 /// A regular file.
 pub const ZNIPPY_KIND_FILE: u32 = 0;
@@ -150,6 +152,11 @@ pub const ZNIPPY_SOURCE_CONCURRENT: u32 = 1;
 /// znippy_features(): this build packs and reads zstd.
 pub const ZNIPPY_FEATURE_ZSTD: u64 = 1;
 
+/// Something was lost or left out, and the job goes on.
+pub const ZNIPPY_LOG_WARNING: i32 = 2;
+/// What a user may want to know.
+pub const ZNIPPY_LOG_INFO: i32 = 3;
+
 /// A total that is not known (yet).
 pub const ZNIPPY_UNKNOWN: u64 = u64::MAX;
 
@@ -159,7 +166,7 @@ mod tests {
     use crate::error::STATUS_TABLE;
     use crate::format::row::EntryKind;
     use crate::options::{Key, OPTION_TABLE};
-    use crate::progress::{Phase, UNKNOWN};
+    use crate::progress::{LogLevel, Phase, UNKNOWN};
 
     /// Pairs of a constant's name and its value.
     macro_rules! named {
@@ -226,6 +233,7 @@ mod tests {
             ZNIPPY_OPT_STRIP_COMPONENTS,
             ZNIPPY_OPT_SKIP_UNCHANGED,
             ZNIPPY_OPT_PRUNE,
+            ZNIPPY_OPT_KEEP_GOING,
         );
         let constants: Vec<_> = constants.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
         let c_name = |name: &str| format!("ZNIPPY_OPT_{}", name.to_uppercase().replace('-', "_"));
@@ -258,5 +266,6 @@ mod tests {
         ];
         assert!(phases.iter().all(|(number, phase)| *number == *phase as u32));
         assert_eq!(ZNIPPY_UNKNOWN, UNKNOWN);
+        assert_eq!((ZNIPPY_LOG_WARNING, ZNIPPY_LOG_INFO), (LogLevel::Warning as i32, LogLevel::Info as i32));
     }
 }

@@ -12,6 +12,11 @@ pub type znippy_status = i32;
 pub type znippy_progress_fn =
     Option<unsafe extern "C" fn(user_data: *mut c_void, progress: *const znippy_progress) -> i32>;
 
+/// Called with a message of a job that names what it is about, on the thread that made the call and nowhere else.
+/// level is ZNIPPY_LOG_*; message is UTF-8, NUL-terminated, and ends with the callback.
+pub type znippy_log_fn =
+    Option<unsafe extern "C" fn(user_data: *mut c_void, level: i32, message: *const c_char, message_len: usize)>;
+
 /// Gives `user_data` back to the host: called exactly once, on any thread.
 pub type znippy_release_fn = Option<unsafe extern "C" fn(user_data: *mut c_void)>;
 

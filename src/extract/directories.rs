@@ -1,5 +1,6 @@
 //! Directories: made before everything else, given their modes and times after everything else.
 
+use std::collections::HashSet;
 use std::os::fd::AsFd;
 
 use crate::archive::Archive;
@@ -20,6 +21,8 @@ pub(super) struct Existing {
     there: Vec<bool>,
     /// Those that had to be made writable, and the modes that they had.
     opened: Vec<(u32, u32)>,
+    /// Those that could not be made.
+    failed: HashSet<u32>,
 }
 
 /// Makes all directories, parents first. Until the end they are for the owner alone. `existing` is right also
@@ -33,33 +36,44 @@ pub(super) fn make(job: &Job<'_>, existing: &mut Existing, reporter: &mut Report
         if number % BETWEEN_REPORTS == 0 {
             reporter.tick(None)?;
         }
-        let mode = if node.mode().is_some() { 0o700 } else { DEFAULT_DIRECTORY_MODE };
-        let named = |error| tree.named(node, error);
-        let name = tree.name(node);
-        let parent = handles.get(job.root, tree, node.directory).map_err(named)?;
-        let found = match parent.make_directory(name, mode) {
-            Err(error) if error.status() == Status::Permission && node.directory != ROOT => {
-                open_up(job, existing, node.directory)?;
-                parent.make_directory(name, mode)
-            }
-            Err(error) if job.settings.prune && error.rule() == Some("sandbox.directory") => {
-                parent
-                    .delete(name, false)
-                    .map_err(|errno| named(Error::os("can't delete what stands in the directory's place", errno)))?;
-                parent.make_directory(name, mode)
-            }
-            result => result,
-        };
-        let found = found.map_err(named)?;
-        existing.there.push(found.is_some());
         let number = number as u32;
+        let found = match make_one(job, existing, &mut handles, number) {
+            Ok(found) => found,
+            Err(error) => {
+                job.failures.note(1, tree.named(node, error))?;
+                existing.failed.insert(number);
+                None
+            }
+        };
+        existing.there.push(found.is_some());
         if found.is_some_and(|mode| mode & 0o700 != 0o700)
             && busy.get_or_insert_with(|| busy_directories(job))[number as usize]
         {
-            open_up(job, existing, number)?;
+            open_up(job, existing, number).or_else(|error| job.failures.note(0, error))?;
         }
     }
     Ok(())
+}
+
+/// Makes a directory; where it was there already, its mode comes back.
+fn make_one(job: &Job<'_>, existing: &mut Existing, handles: &mut Handles, number: u32) -> Result<Option<u32>> {
+    let tree = &job.plan.tree;
+    let node = &tree.directories()[number as usize];
+    let name = tree.name(node);
+    let mode = if node.mode().is_some() { 0o700 } else { DEFAULT_DIRECTORY_MODE };
+    let parent = handles.get(job.root, tree, node.directory)?;
+    match parent.make_directory(name, mode) {
+        Err(error) if error.status() == Status::Permission && node.directory != ROOT => {
+            open_up(job, existing, node.directory)?;
+            parent.make_directory(name, mode)
+        }
+        Err(error) if job.settings.prune && error.rule() == Some("sandbox.directory") => {
+            let failed = |errno| Error::os("can't delete what stands in the directory's place", errno);
+            parent.delete(name, false).map_err(failed)?;
+            parent.make_directory(name, mode)
+        }
+        result => result,
+    }
 }
 
 /// Directories that something is written into.
@@ -110,6 +124,17 @@ pub(super) fn finish(job: &Job<'_>, existing: &Existing, reporter: &mut Reporter
         if number % BETWEEN_REPORTS == 0 {
             reporter.tick(None)?;
         }
+        if !existing.failed.is_empty() && existing.failed.contains(&(number as u32)) {
+            continue;
+        }
+        finish_one(job, existing, number, node).or_else(|error| job.failures.note(1, error))?;
+    }
+    Ok(())
+}
+
+fn finish_one(job: &Job<'_>, existing: &Existing, number: usize, node: &Node) -> Result<()> {
+    let tree = &job.plan.tree;
+    {
         let opened = existing.opened.iter().find(|(opened, _)| *opened as usize == number);
         if has_attributes(node) || opened.is_some() {
             let mut path = Vec::new();
@@ -119,7 +144,7 @@ pub(super) fn finish(job: &Job<'_>, existing: &Existing, reporter: &mut Reporter
                 && existing.there.get(number) == Some(&true)
                 && rustix::fs::fstat(&readable).is_ok_and(|status| job.policy.matches(&status, node, tree))
             {
-                continue;
+                return Ok(());
             }
             if let (Some((_, mode)), None) = (opened, node.mode()) {
                 job.policy

@@ -9,11 +9,13 @@ use std::ops::Range;
 
 use crate::archive::{Archive, StructureWalk, WalkedRow};
 use crate::error::{Error, Result, Status, printable};
+use crate::extract::failures::Failures;
 use crate::extract::filter::Filter;
 use crate::extract::records::{Big, Block, Hardlink, NO_BLOCK, PIECE, Piece, Slice, Symlink, Target};
 use crate::extract::survey::Standing;
 use crate::extract::tree::{Node, Tree, push};
 use crate::format::codec;
+use crate::format::manifest::Part;
 use crate::format::row::{CODEC_STORED, CODEC_ZSTD, EntryKind, Location};
 use crate::progress::Reporter;
 
@@ -74,7 +76,12 @@ impl Plan {
     /// # Errors
     /// `E_CORRUPT` for what breaks a rule, `E_UNSUPPORTED` for kinds and codecs of later versions; both name the
     /// entry.
-    pub(super) fn new(archive: &Archive, filter: &Filter, reporter: &mut Reporter) -> Result<Plan> {
+    pub(super) fn new(
+        archive: &Archive,
+        filter: &Filter,
+        failures: &Failures,
+        reporter: &mut Reporter,
+    ) -> Result<Plan> {
         let mut plan = Plan {
             tree: Tree::new(),
             files: Vec::new(),
@@ -95,7 +102,7 @@ impl Plan {
             block_numbers: HashMap::new(),
             open: Open::Nowhere,
         };
-        plan.walk(archive, filter, Some(reporter), |plan, row| plan.take(row, filter))?;
+        plan.walk(archive, filter, failures, Some(reporter), |plan, row| plan.take(row, filter))?;
         if plan.entries == 0 {
             filter.found_nothing()?;
         }
@@ -104,13 +111,19 @@ impl Plan {
     }
 
     /// Makes the slices those of these hard links, so that they can be written as files of their own.
-    pub(super) fn take_hardlinks(&mut self, archive: &Archive, filter: &Filter, links: &[Hardlink]) -> Result<()> {
+    pub(super) fn take_hardlinks(
+        &mut self,
+        archive: &Archive,
+        filter: &Filter,
+        failures: &Failures,
+        links: &[Hardlink],
+    ) -> Result<()> {
         self.slices.clear();
         self.pieces.clear();
         self.bigs.clear();
         self.blocks.clear();
         let mut links = links.iter().peekable();
-        self.walk(archive, filter, None, |plan, row| {
+        self.walk(archive, filter, failures, None, |plan, row| {
             while links.next_if(|link| link.entry < row.entry).is_some() {}
             match links.peek().filter(|link| link.entry == row.entry) {
                 Some(link) if row.row.chunk_seq == 0 => plan.take_first_slice(row, link.file),
@@ -129,6 +142,7 @@ impl Plan {
         &mut self,
         archive: &Archive,
         filter: &Filter,
+        failures: &Failures,
         mut reporter: Option<&mut Reporter>,
         mut visit: impl FnMut(&mut Plan, &WalkedRow<'_>) -> Result<()>,
     ) -> Result<()> {
@@ -147,8 +161,25 @@ impl Plan {
                 walk.skip_to(part.first_entry);
             }
             expected = number + 1;
-            let segment = archive.load_segment(number)?;
-            walk.segment(&segment, |row| visit(self, row).map_err(|error| error.with_entry(row.path)))?;
+            let segment = match archive.load_segment(number) {
+                Ok(segment) => segment,
+                Err(error) => {
+                    // On the second walk the loss was noted already.
+                    match reporter {
+                        Some(_) => self.lose_segment(part, error, failures)?,
+                        None if failures.keep_going() => {}
+                        None => return Err(error),
+                    }
+                    expected = number;
+                    continue;
+                }
+            };
+            walk.segment(&segment, |row| match visit(self, row) {
+                Err(error) if error.status() == Status::Unsupported && failures.keep_going() => {
+                    self.lose_entry(error.with_entry(row.path), failures)
+                }
+                result => result.map_err(|error| error.with_entry(row.path)),
+            })?;
             if let Some(reporter) = &mut reporter {
                 reporter.counters().add(segment.entries() as u64, 0);
             }
@@ -226,7 +257,42 @@ impl Plan {
 
     /// The file that a slice belongs to.
     pub(super) fn file_of(&self, slice: &Slice) -> &Node {
-        &self.files[file_number(slice, &self.pieces, &self.bigs) as usize]
+        &self.files[self.file_number(slice) as usize]
+    }
+
+    /// Its number.
+    pub(super) fn file_number(&self, slice: &Slice) -> u32 {
+        file_number(slice, &self.pieces, &self.bigs)
+    }
+
+    /// Goes on without a segment that can't be read.
+    fn lose_segment(&mut self, part: &Part, error: Error, failures: &Failures) -> Result<()> {
+        if let (Open::Big, Some(big)) = (self.open, self.bigs.last()) {
+            let end = self.pieces.last().map_or(0, |piece| piece.offset)
+                + self.slices.last().map_or(0, |slice| u64::from(slice.size));
+            let goes_on = part.rows > part.entries && end < big.size;
+            if goes_on {
+                let why = "its further slices stand in an index segment that is damaged";
+                let node = self.files[big.file as usize];
+                self.lose_entry(self.tree.named(&node, Error::new(error.status(), why)), failures)?;
+            }
+        }
+        self.open = Open::Unwanted;
+        let last = printable(&part.last_path);
+        let why = format!("{error}: this and all up to '{last}' are lost, {} entries", part.entries);
+        failures.note(part.entries, Error::new(error.status(), why).with_entry(&part.first_path))
+    }
+
+    /// Takes back what there is of the entry that is being walked.
+    fn lose_entry(&mut self, error: Error, failures: &Failures) -> Result<()> {
+        if let Open::Big = self.open
+            && let Some(big) = self.bigs.pop()
+        {
+            self.pieces.truncate(self.pieces.len() - big.slices as usize);
+            self.slices.truncate(self.slices.len() - big.slices as usize);
+        }
+        self.open = Open::Unwanted;
+        failures.note(1, error)
     }
 
     fn take(&mut self, row: &WalkedRow<'_>, filter: &Filter) -> Result<()> {
@@ -341,11 +407,13 @@ impl Plan {
                 if number & PIECE != 0 {
                     return Err(Error::new(Status::Limit, "the archive has more than 2,147,483,648 slices"));
                 }
+                check_codec(row)?;
                 push(&mut self.pieces, Piece { big, offset: row.row.offset })?;
+                self.push_slice(row, PIECE | number)?;
                 if let Some(big) = self.bigs.last_mut() {
                     big.slices += 1;
                 }
-                self.push_slice(row, PIECE | number)
+                Ok(())
             }
         }
     }

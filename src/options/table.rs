@@ -132,6 +132,8 @@ option_table! {
         "Don't touch files that are as the archive has them: 0 rewrite all, 1 where size, time and mode are equal, 2 where size and BLAKE3 are. Other files are replaced unless overwrite is set.";
     Prune = 25, "prune", Flag, 0, 0, 1, EXTRACT, false,
         "Make the tree equal to the archive: after all else succeeded, delete what is not in it, as far as the filters reach. Files are replaced unless overwrite is set.";
+    KeepGoing = 26, "keep-going", Flag, 0, 0, 1, EXTRACT, false,
+        "Restore everything that is undamaged; what failed is listed and counted, and the call ends with ZNIPPY_E_PARTIAL.";
 }
 
 impl Key {

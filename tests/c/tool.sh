@@ -224,6 +224,10 @@ run 1 verify --quick damaged.znippy
 error_says 'damaged'
 run 1 cat damaged.znippy sub/noise
 run 1 unpack damaged.znippy back3
+run 3 unpack --keep-going damaged.znippy back4
+grep -q '^znippy: not restored: sub/noise: ' err || wrong "the damaged file is not named: $(cat err)"
+grep -q '1 entries were left out' err || wrong "the failures are not counted: $(cat err)"
+[ -e back4/hello.txt ] && [ ! -e back4/sub/noise ] || wrong "keep-going restored $(ls back4 back4/sub)"
 head -c 5000 a.znippy > cut.znippy
 run 1 list cut.znippy
 error_says 'cut.znippy'
