@@ -1,5 +1,5 @@
 #!/bin/sh
-# Compiles the public header alone, and twice in one program, as every C and C++ standard that users have.
+# Compiles the public headers alone, and twice in one program, as every C and C++ standard that users have.
 #
 # usage: check-header.sh INCLUDE_DIR
 set -eu
@@ -10,7 +10,7 @@ warnings="-Wall -Wextra -Wpedantic -Werror"
 checked=0
 
 printf '#include "znippy.h"\n#include "znippy.h"\nconst char *one(void);\nconst char *one(void) { return znippy_version_string(); }\n' > "$work/one.c"
-printf '#include "znippy.h"\nunsigned two(void);\nunsigned two(void) { return znippy_version_number(); }\n' > "$work/two.c"
+printf '#include "znippy/arrow_abi.h"\n#include "znippy.h"\n#include "znippy/arrow_abi.h"\nunsigned two(void);\nunsigned two(void) { return znippy_version_number() + (unsigned)sizeof(struct ArrowArrayStream); }\n' > "$work/two.c"
 
 # check COMPILER LANGUAGE STANDARD [WARNING...]
 check() {
@@ -22,7 +22,7 @@ check() {
     for unit in one two; do
         # shellcheck disable=SC2086 # the warnings are several words on purpose
         "$compiler" -x "$language" -std="$standard" $warnings "$@" -I"$include" -c "$work/$unit.c" -o "$work/$unit.o" ||
-            { echo "check-header: $compiler -std=$standard refuses the header" >&2; exit 1; }
+            { echo "check-header: $compiler -std=$standard refuses the headers" >&2; exit 1; }
     done
     "$compiler" -r -o "$work/both.o" "$work/one.o" "$work/two.o"
     checked=$((checked + 1))
@@ -39,4 +39,4 @@ for compiler in g++ clang++; do
     done
 done
 [ "$checked" -gt 0 ] || { echo "check-header: no compiler was found" >&2; exit 1; }
-echo "the header is clean in $checked combinations of compiler and standard"
+echo "the headers are clean in $checked combinations of compiler and standard"

@@ -34,6 +34,7 @@
  *     znippy_reader    everything, any number; each holder of a reference frees its own (retain, free)
  *     znippy_listing   reading: any number; free: when no other thread uses it
  *     znippy_buffer    plain memory of its owner
+ *     ArrowArrayStream calls: any number, served one after the other; release: when no other thread uses it
  *
  * Threads that a call starts are joined before it returns, and all signals are blocked in them.
  *
@@ -104,6 +105,10 @@
 #define ZNIPPY_API
 #endif
 #endif
+
+/* The structs of the Arrow C data interface: defined in znippy/arrow_abi.h, and in the headers of Arrow libraries. */
+struct ArrowSchema;
+struct ArrowArrayStream;
 
 
 /**
@@ -1379,6 +1384,38 @@ ZNIPPY_API void znippy_listing_free(znippy_listing *listing);
  * Ownership: takes the bytes. Threads: any, once. Errors: none.
  */
 ZNIPPY_API void znippy_buffer_free(znippy_buffer *buffer);
+
+/**
+ * Stores the schema of the index in the caller's struct: a struct type whose children are the columns, with the
+ * archive's metadata. It is the schema of the stream of znippy_reader_export_index(). The first call reads the
+ * whole index for columns that this version doesn't know; they are nullable, and come after the known ones.
+ *
+ * Ownership: *schema_out is the caller's, who calls its release function once; what it held before is ignored.
+ * It needs neither reader nor library state. Threads: any number.
+ * Errors: any of I/O, ZNIPPY_E_INVALID_ARGUMENT, ZNIPPY_E_LIMIT, ZNIPPY_E_BUSY.
+ */
+ZNIPPY_API
+znippy_status znippy_reader_export_schema(const znippy_reader *reader,
+                                          struct ArrowSchema *schema_out,
+                                          znippy_error **err);
+
+/**
+ * Stores a fresh stream over the whole index in the caller's struct: one batch an index segment, in the order of
+ * the index, one row a slice, with the schema of znippy_reader_export_schema(). Segments are read and checked when
+ * they are asked for; a damaged one is an error of get_next, after which the stream stays failed and get_last_error
+ * has the message until release. A cancel token of the options stops the stream between batches; the progress
+ * function is not called.
+ *
+ * Ownership: *stream_out is the caller's, who calls its release function once; what it held before is ignored.
+ * It has its own reference to the reader and may outlive the caller's. Its batches outlive both. Threads: any
+ * number; get_next serves one thread after the other. In a callback of the reader it returns EBUSY.
+ * Errors: any of I/O, ZNIPPY_E_INVALID_ARGUMENT, ZNIPPY_E_LIMIT, ZNIPPY_E_CANCELLED, ZNIPPY_E_BUSY.
+ */
+ZNIPPY_API
+znippy_status znippy_reader_export_index(const znippy_reader *reader,
+                                         const znippy_options *options,
+                                         struct ArrowArrayStream *stream_out,
+                                         znippy_error **err);
 
 #ifdef __cplusplus
 }  // extern "C"

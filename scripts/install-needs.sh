@@ -1,17 +1,29 @@
 #!/bin/sh
 # Installs the programs that are named and missing, with apt, where that is possible; else says what is missing.
+# NAME.pc stands for what a C program needs to be built with the library of that pkg-config name.
 #
-# usage: install-needs.sh PROGRAM...
+# usage: install-needs.sh PROGRAM|NAME.pc...
 set -eu
 
-# The Debian package that has a program.
+# The Debian package that has a program or a library.
 package_of() {
     case $1 in
     cc | gcc) echo gcc libc6-dev ;;
     g++ | c++) echo g++ ;;
     ld | objcopy | readelf) echo binutils ;;
     python3) echo python3 python3-venv ;;
+    libcurl.pc) echo libcurl4-openssl-dev ;;
+    fuse3.pc) echo libfuse3-dev ;;
+    fusermount3) echo fuse3 ;;
+    nginx) echo nginx-light ;;
     *) echo "$1" ;;
+    esac
+}
+
+is_there() {
+    case $1 in
+    *.pc) pkg-config --exists "${1%.pc}" 2> /dev/null ;;
+    *) command -v "$1" > /dev/null || [ -x "/usr/sbin/$1" ] ;;
     esac
 }
 
@@ -26,7 +38,7 @@ as_root() {
 missing=
 packages=
 for program in "$@"; do
-    if ! command -v "$program" > /dev/null; then
+    if ! is_there "$program"; then
         missing="$missing $program"
         packages="$packages $(package_of "$program")"
     fi

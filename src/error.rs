@@ -161,6 +161,13 @@ impl Error {
         Error::new(Status::Cancelled, "cancelled; nothing was left behind")
     }
 
+    /// Whether the thing that was looked at is to blame, and not this process: running out of descriptors or memory,
+    /// a defect or a cancel never justify leaving something out.
+    pub fn is_about_its_object(&self) -> bool {
+        let ours = matches!(self.0.status, Status::Cancelled | Status::Panic | Status::NoMemory | Status::Limit);
+        !ours && !matches!(self.0.os_code, libc::EMFILE | libc::ENFILE | libc::ENOMEM)
+    }
+
     /// Names the path that the error is about, unless a deeper layer has named one.
     pub fn with_path(mut self, path: impl AsRef<Path>) -> Error {
         use std::os::unix::ffi::OsStrExt;
@@ -250,8 +257,5 @@ pub fn reserve<T>(vec: &mut Vec<T>, additional: usize) -> Result<()> {
 
 /// A zeroed buffer of a size that comes from outside.
 pub fn zeroed(len: usize) -> Result<Vec<u8>> {
-    let mut buffer = Vec::new();
-    reserve(&mut buffer, len)?;
-    buffer.resize(len, 0);
-    Ok(buffer)
+    crate::sys::zeroed(len).ok_or_else(|| Error::new(Status::NoMemory, format!("can't allocate {len} bytes")))
 }

@@ -115,6 +115,7 @@ impl Counters {
 pub struct Reporter {
     function: Option<ProgressFn>,
     cancel: CancelToken,
+    stop: CancelToken,
     interval: Duration,
     last: Option<Instant>,
     phase: Phase,
@@ -128,6 +129,7 @@ impl Reporter {
         Reporter {
             function,
             cancel,
+            stop: CancelToken::new(),
             interval,
             last: None,
             phase: Phase::Scan,
@@ -139,6 +141,11 @@ impl Reporter {
     /// The counts that stages add to.
     pub fn counters(&self) -> Arc<Counters> {
         Arc::clone(&self.counters)
+    }
+
+    /// Triggered when the job has failed or was stopped, for workers that are busy with something long.
+    pub fn stop(&self) -> CancelToken {
+        self.stop.clone()
     }
 
     /// How long a waiting caller may sleep before it should call [`Reporter::tick`] again.

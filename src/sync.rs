@@ -3,7 +3,7 @@
 //! Every thread of the library is made here: named, with an explicit stack, with all signals blocked so that
 //! the host's handlers never run on it, and scoped, so that it is joined before the call that made it returns.
 
-pub use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
+pub use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 
 use crate::error::{Error, Result, Status};
 use crate::progress::Reporter;
@@ -98,12 +98,17 @@ pub fn for_each<T: Send, S>(
                         left -= 1;
                     }
                     Err(RecvTimeoutError::Timeout) => {}
-                    Err(RecvTimeoutError::Disconnected) => return Ok(()),
+                    Err(RecvTimeoutError::Disconnected) => {
+                        return Err(Error::new(Status::Panic, "all workers ended before the work did"));
+                    }
                 }
                 reporter.tick(None)?;
             }
             Ok(())
         })();
+        if result.is_err() {
+            reporter.stop().trigger();
+        }
         // Workers that are still busy find no further task and nobody listening.
         while result.is_err() && tasks_here.try_recv().is_ok() {}
         drop(done_receiver);

@@ -1,6 +1,22 @@
-//! The few system calls that rustix lacks. The only `unsafe` outside the C facade.
+//! The few system calls that rustix lacks, and the one allocation that the standard library does. The only `unsafe`
+//! outside the C facade.
 
 use std::mem::MaybeUninit;
+
+/// Zeroed memory, or none where there is none. Fresh pages of the system are zeros already, and are not touched before
+/// they are used: that is what `try_reserve` and `resize` can't do, and what matters for blocks of megabytes.
+pub(crate) fn zeroed(len: usize) -> Option<Vec<u8>> {
+    if len == 0 {
+        return Some(Vec::new());
+    }
+    let layout = std::alloc::Layout::array::<u8>(len).ok()?;
+    // SAFETY: the layout is not empty; where there is memory, it has `len` initialised bytes with the layout that a
+    // vector of that capacity frees.
+    unsafe {
+        let start = std::alloc::alloc_zeroed(layout);
+        (!start.is_null()).then(|| Vec::from_raw_parts(start, len, len))
+    }
+}
 
 /// A thread's signal mask.
 pub(crate) struct SignalMask(libc::sigset_t);

@@ -14,7 +14,7 @@ use znippy::format::row::EntryKind;
 use znippy::options::OPTION_TABLE;
 
 /// The files in the order of the header's sections.
-const SOURCES: [&str; 12] = [
+const SOURCES: [&str; 13] = [
     "constants",
     "types",
     "library",
@@ -27,6 +27,7 @@ const SOURCES: [&str; 12] = [
     "entries",
     "listing",
     "buffer",
+    "arrow",
 ];
 
 fn root() -> &'static Path {

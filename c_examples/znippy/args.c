@@ -114,10 +114,26 @@ static bool set_pair(struct request *request, const char *pair) {
     return set_option(request, pair, name, equals + 1);
 }
 
+/* A number of bytes. */
+static bool set_bytes(struct request *request, const char *word, const char *value, uint64_t *bytes) {
+    int64_t number = 0;
+    if (!parse_number(value, &number) || number < 0) {
+        return mistake(request, word, "this option takes a number of bytes");
+    }
+    *bytes = (uint64_t)number;
+    return true;
+}
+
 static bool apply(struct request *request, const struct flag *flag, const char *word, const char *value) {
     request->flags |= flag->id;
     if (flag->id == FLAG_SET) {
         return set_pair(request, value);
+    }
+    if (flag->id == FLAG_OFFSET) {
+        return set_bytes(request, word, value, &request->offset);
+    }
+    if (flag->id == FLAG_LENGTH) {
+        return set_bytes(request, word, value, &request->length);
     }
     if (flag->id == FLAG_FORCE) {
         return set_option(request, word, "overwrite", "1");
@@ -188,28 +204,34 @@ static bool parse_letters(struct request *request, const char *word, struct word
     return true;
 }
 
-static bool add_operand(struct request *request, const char *word, int *count) {
-    if (*count == request->command->operand_count) {
+static bool more_operands(const struct command *command) {
+    return strstr(command->operands, "...") != NULL;
+}
+
+/* Operands take the places of words that were read before them. */
+static bool add_operand(struct request *request, char *word) {
+    const struct command *command = request->command;
+    if (request->operand_count >= command->operand_count && !more_operands(command)) {
         return mistake(request, word, "one name too many");
     }
     if (word[0] == '\0') {
         return mistake(request, "''", "a name can't be empty");
     }
-    request->operands[(*count)++] = word;
+    request->operands[request->operand_count++] = word;
     return true;
 }
 
-static bool parse_words(struct request *request, struct words *words, int *operands) {
+static bool parse_words(struct request *request, struct words *words) {
     bool flags = true;
     while (words->next < words->end) {
-        const char *word = *words->next++;
+        char *word = *words->next++;
         bool good;
         if (flags && strcmp(word, "--") == 0) {
             flags = false;
             continue;
         }
         if (!flags || word[0] != '-' || word[1] == '\0') {
-            good = add_operand(request, word, operands);
+            good = add_operand(request, word);
         } else if (word[1] == '-') {
             good = parse_long(request, word, words);
         } else {
@@ -224,11 +246,13 @@ static bool parse_words(struct request *request, struct words *words, int *opera
 
 bool request_parse(struct request *request, int count, char **words) {
     struct words rest = {words, words + count};
-    int operands = 0;
-    if (!parse_words(request, &rest, &operands)) {
+    request->operands = words;
+    request->operand_count = 0;
+    request->length = UINT64_MAX;
+    if (!parse_words(request, &rest)) {
         return false;
     }
-    if (request_has(request, FLAG_HELP) || operands == request->command->operand_count) {
+    if (request_has(request, FLAG_HELP) || request->operand_count >= request->command->operand_count) {
         return true;
     }
     char what[64];

@@ -21,24 +21,27 @@ static znippy_status entry_kind(const znippy_reader *reader, uint64_t index, uin
 }
 
 /* The library checks every slice before it hands out its bytes, so what is written is right as far as it goes. */
-static znippy_status copy_out(const znippy_reader *reader, uint64_t index, char *buffer, znippy_error **error) {
-    uint64_t offset = 0;
-    size_t got = 0;
+static znippy_status copy_out(const znippy_reader *reader, uint64_t index, uint64_t offset, uint64_t length,
+                              char *buffer, znippy_error **error) {
+    size_t wanted = 0, got = 0;
     do {
+        wanted = length < CHUNK ? (size_t)length : CHUNK;
         if (signals_caught()) {
             return ZNIPPY_E_CANCELLED;
         }
-        znippy_status status = znippy_reader_read_at(reader, index, offset, buffer, CHUNK, &got, error);
+        znippy_status status = znippy_reader_read_at(reader, index, offset, buffer, wanted, &got, error);
         if (status != ZNIPPY_OK) {
             return status;
         }
         fwrite(buffer, 1, got, stdout);
         offset += got;
-    } while (got == CHUNK && output_works());
+        length -= got;
+    } while (got == wanted && length > 0 && output_works());
     return ZNIPPY_OK;
 }
 
-static int cat_entry(const znippy_reader *reader, const char *path) {
+static int cat_entry(const znippy_reader *reader, const struct request *request) {
+    const char *path = request->operands[1];
     uint64_t index = 0;
     uint32_t kind = 0;
     znippy_error *error = NULL;
@@ -58,7 +61,7 @@ static int cat_entry(const znippy_reader *reader, const char *path) {
     if (!buffer) {
         return complain(CODE_FAILED, path, "out of memory", "end some other programs");
     }
-    status = copy_out(reader, index, buffer, &error);
+    status = copy_out(reader, index, request->offset, request->length, buffer, &error);
     free(buffer);
     return status == ZNIPPY_OK ? CODE_OK : complain_of(status, error, path);
 }
@@ -67,7 +70,7 @@ int run_cat(const struct request *request) {
     int code = CODE_OK;
     znippy_reader *reader = open_archive(request, &code);
     if (reader) {
-        code = cat_entry(reader, request->operands[1]);
+        code = cat_entry(reader, request);
         znippy_reader_free(reader);
     }
     return code;

@@ -5,7 +5,7 @@
  *   args.c      the command line -> a request
  *   help.c      texts for people who ask
  *   jobs.c      pack, unpack, verify
- *   list.c      list
+ *   list.c      list;  select.c  which entries of an archive are meant
  *   cat.c       cat
  *   info.c      info
  *   progress.c  the bar on a terminal
@@ -52,7 +52,9 @@ enum {
     FLAG_UNCHANGED = 1 << 18,
     FLAG_CHECKSUM = 1 << 19,
     FLAG_PRUNE = 1 << 20,
-    FLAG_KEEP_GOING = 1 << 21
+    FLAG_KEEP_GOING = 1 << 21,
+    FLAG_OFFSET = 1 << 22,
+    FLAG_LENGTH = 1 << 23
 };
 
 /* A flag of the command line. Where `option` is set, the flag sets that option of the library, and its help
@@ -70,8 +72,8 @@ struct request;
 
 struct command {
     const char *name;
-    const char *operands;
-    int operand_count;
+    const char *operands; /* with "..." at the end, more may follow */
+    int operand_count;    /* at least */
     unsigned flags;
     const char *summary;
     int (*run)(const struct request *request);
@@ -80,8 +82,10 @@ struct command {
 /* What the command line asks for. */
 struct request {
     const struct command *command;
-    const char *operands[2];
+    char **operands;         /* words of the command line */
+    int operand_count;
     unsigned flags;          /* those that were given */
+    uint64_t offset, length; /* --offset, --length */
     znippy_options *options; /* owned; carries the cancel token */
 };
 
@@ -107,6 +111,27 @@ int run_info(const struct request *request);
 /* Help on everything, on a command, or on "options"; a usage error for other topics. */
 int help_print(const char *topic);
 int version_print(void);
+
+/* ---- which entries are meant ---- */
+
+/* A word of the command line that names entries. */
+struct selection {
+    const char *word;
+    bool glob;           /* only those entries of the range that match it */
+    bool found;
+    uint64_t itself;     /* the entry of that name, or UINT64_MAX */
+    uint64_t first, end; /* what lies below the directory */
+};
+
+/* Looks the words up: a name stands for its entry and what lies below it, anything else for a glob. */
+znippy_status selections_find(const znippy_reader *reader, char **words, int count, struct selection *selections,
+                              znippy_error **error);
+
+/* Whether one of them means the entry; those that do are marked as found. */
+bool selections_mean(struct selection *selections, int count, const znippy_entry_info *entry);
+
+/* The first entry from `from` on that may be meant, and how many in a row are; 0 where there is nothing more. */
+uint64_t selections_next(const struct selection *selections, int count, uint64_t *from);
 
 /* ---- results and errors ---- */
 

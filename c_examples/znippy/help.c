@@ -74,8 +74,20 @@ static void put_flag(const struct flag *flag) {
     }
 }
 
+/* What neither the summary nor the options say. */
+static const char *details_of(const struct command *command) {
+    if (command->run == run_list) {
+        return "A NAME stands for the entry of that name and for everything below it. What names nothing is a GLOB, which\n"
+               "must match a whole path: '*', '?' and '[...]' match no '/', as fnmatch(3) has it with FNM_PATHNAME, so\n"
+               "'*.c' finds nothing in directories and 'src/*.c' what is right below src. Quote it, or the shell takes it\n"
+               "for names of the working directory. Entries are printed once, in the order of the archive.\n\n";
+    }
+    return "";
+}
+
 static int command_help(const struct command *command) {
-    printf("usage: znippy %s [OPTION]... %s\n\n%s\n\n", command->name, command->operands, command->summary);
+    printf("usage: znippy %s [OPTION]... %s\n\n%s\n\n%s", command->name, command->operands, command->summary,
+           details_of(command));
     for (const struct flag *flag = FLAGS; flag->id; flag++) {
         if (command->flags & flag->id) {
             put_flag(flag);

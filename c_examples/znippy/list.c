@@ -2,6 +2,7 @@
 #include "cli.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -11,6 +12,12 @@ enum { PAGE = 4096 }; /* entries that are asked for at once */
 struct style {
     bool json, details, escape;
     char end;
+};
+
+/* Which of them are. */
+struct choice {
+    struct selection *selections;
+    int count; /* 0: all */
 };
 
 static void put_name(const struct style *style, const char *name, size_t len) {
@@ -101,7 +108,8 @@ static void put_json(const znippy_entry_info *entry) {
     json_close(&json);
 }
 
-static znippy_status put_page(const znippy_listing *listing, const struct style *style, znippy_error **error) {
+static znippy_status put_page(const znippy_listing *listing, const struct style *style, const struct choice *choice,
+                              znippy_error **error) {
     znippy_entry_info entry;
     memset(&entry, 0, sizeof entry);
     entry.struct_size = sizeof entry;
@@ -109,6 +117,9 @@ static znippy_status put_page(const znippy_listing *listing, const struct style 
         znippy_status status = znippy_listing_get(listing, i, &entry, error);
         if (status != ZNIPPY_OK) {
             return status;
+        }
+        if (choice->count > 0 && !selections_mean(choice->selections, choice->count, &entry)) {
+            continue;
         }
         if (style->json) {
             put_json(&entry);
@@ -119,23 +130,73 @@ static znippy_status put_page(const znippy_listing *listing, const struct style 
     return ZNIPPY_OK;
 }
 
-static znippy_status put_all(const znippy_reader *reader, const struct style *style, znippy_error **error) {
-    uint64_t count = znippy_reader_entry_count(reader);
-    for (uint64_t first = 0; first < count && output_works(); first += PAGE) {
+static znippy_status put_range(const znippy_reader *reader, uint64_t first, uint64_t count, const struct style *style,
+                               const struct choice *choice, znippy_error **error) {
+    while (count > 0 && output_works()) {
         if (signals_caught()) {
             return ZNIPPY_E_CANCELLED;
         }
+        size_t page = count < PAGE ? (size_t)count : PAGE;
         znippy_listing *listing = NULL;
-        znippy_status status = znippy_reader_list(reader, first, PAGE, &listing, error);
+        znippy_status status = znippy_reader_list(reader, first, page, &listing, error);
         if (status == ZNIPPY_OK) {
-            status = put_page(listing, style, error);
+            status = put_page(listing, style, choice, error);
         }
         znippy_listing_free(listing);
         if (status != ZNIPPY_OK) {
             return status;
         }
+        first += page;
+        count -= page;
     }
     return ZNIPPY_OK;
+}
+
+static znippy_status put_chosen(const znippy_reader *reader, const struct style *style, const struct choice *choice,
+                                znippy_error **error) {
+    if (choice->count == 0) {
+        return put_range(reader, 0, znippy_reader_entry_count(reader), style, choice, error);
+    }
+    znippy_status status = ZNIPPY_OK;
+    uint64_t first = 0, count = selections_next(choice->selections, choice->count, &first);
+    while (status == ZNIPPY_OK && count > 0 && output_works()) {
+        status = put_range(reader, first, count, style, choice, error);
+        first += count;
+        count = selections_next(choice->selections, choice->count, &first);
+    }
+    return status;
+}
+
+/* Everything that was asked for and isn't there is told. */
+static int tell_missing(const struct choice *choice) {
+    int code = CODE_OK;
+    for (int i = 0; i < choice->count && output_works(); i++) {
+        const struct selection *selection = &choice->selections[i];
+        if (!selection->found) {
+            code = complain(CODE_FAILED, selection->word, "no such entry, and no name matches it",
+                            "'znippy list ARCHIVE' shows them all");
+        }
+    }
+    return code;
+}
+
+static int list_chosen(const znippy_reader *reader, const struct request *request, const struct style *style) {
+    znippy_error *error = NULL;
+    struct choice choice = {NULL, request->operand_count - 1};
+    if (choice.count > 0) {
+        choice.selections = calloc((size_t)choice.count, sizeof *choice.selections);
+        if (!choice.selections) {
+            return complain(CODE_FAILED, request->operands[0], "out of memory", "name fewer entries");
+        }
+    }
+    znippy_status status =
+        selections_find(reader, request->operands + 1, choice.count, choice.selections, &error);
+    if (status == ZNIPPY_OK) {
+        status = put_chosen(reader, style, &choice, &error);
+    }
+    int code = status == ZNIPPY_OK ? tell_missing(&choice) : complain_of(status, error, request->operands[0]);
+    free(choice.selections);
+    return code;
 }
 
 int run_list(const struct request *request) {
@@ -146,11 +207,9 @@ int run_list(const struct request *request) {
                           .end = null_ended ? '\0' : '\n'};
     int code = CODE_OK;
     znippy_reader *reader = open_archive(request, &code);
-    if (!reader) {
-        return code;
+    if (reader) {
+        code = list_chosen(reader, request, &style);
+        znippy_reader_free(reader);
     }
-    znippy_error *error = NULL;
-    znippy_status status = put_all(reader, &style, &error);
-    znippy_reader_free(reader);
-    return status == ZNIPPY_OK ? CODE_OK : complain_of(status, error, request->operands[0]);
+    return code;
 }

@@ -14,8 +14,10 @@ enum {
 const struct command COMMANDS[] = {
     {"pack", "DIR ARCHIVE", 2, PACK_FLAGS, "Pack a directory into an archive.", run_pack},
     {"unpack", "ARCHIVE DIR", 2, UNPACK_FLAGS, "Restore the tree of an archive.", run_unpack},
-    {"list", "ARCHIVE", 1, FLAG_LONG | FLAG_JSON | FLAG_NULL | FLAG_HELP, "Print the names in an archive.", run_list},
-    {"cat", "ARCHIVE PATH", 2, FLAG_HELP, "Write one file of an archive to standard output.", run_cat},
+    {"list", "ARCHIVE [NAME|GLOB]...", 1, FLAG_LONG | FLAG_JSON | FLAG_NULL | FLAG_HELP,
+     "Print the names in an archive.", run_list},
+    {"cat", "ARCHIVE PATH", 2, FLAG_OFFSET | FLAG_LENGTH | FLAG_HELP,
+     "Write one file of an archive, or a part of it, to standard output.", run_cat},
     {"verify", "ARCHIVE", 1, JOB_FLAGS | FLAG_QUICK, "Check every byte of an archive.", run_verify},
     {"info", "ARCHIVE", 1, FLAG_JSON | FLAG_HELP, "Print digests, counts, sizes and options of an archive.", run_info},
     {NULL, NULL, 0, 0, NULL, NULL}};
@@ -41,6 +43,8 @@ const struct flag FLAGS[] = {
     {FLAG_JSON, 0, "json", NULL, NULL, "Print JSON, one object a line."},
     {FLAG_LONG, 'l', "long", NULL, NULL, "Mode, size, stored size, time (UTC), name and link target."},
     {FLAG_NULL, '0', "null", NULL, NULL, "End each name with a NUL byte; names are never escaped."},
+    {FLAG_OFFSET, 0, "offset", "N", NULL, "Begin at byte N of the file; K, M and G stand for powers of 1024."},
+    {FLAG_LENGTH, 0, "length", "N", NULL, "Write at most N bytes."},
     {FLAG_QUICK, 0, "quick", NULL, NULL, "Check the stored bytes without decoding them."},
     {FLAG_HELP, 'h', "help", NULL, NULL, "Print this help."},
     {0, 0, NULL, NULL, NULL, NULL}};

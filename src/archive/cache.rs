@@ -29,7 +29,7 @@ pub(super) enum Value {
 /// Decoded bytes, and which slices of them were found to match their checksums.
 pub(super) struct Block {
     pub(super) bytes: Vec<u8>,
-    pub(super) checked: Mutex<std::collections::HashSet<(u64, u64, [u8; 8])>>,
+    pub(super) checked: Mutex<std::collections::HashSet<(u64, u64, crate::format::hash::Digest)>>,
 }
 
 impl Value {
@@ -83,6 +83,12 @@ impl Cache {
     fn touch(&self, key: Key) -> Slot {
         let mut guard = self.lock();
         let inner = &mut *guard;
+        // What was used last stays so: the rule for look-ups in one segment.
+        if let Some((slot, used)) = inner.slots.get(&key)
+            && *used == inner.clock
+        {
+            return Arc::clone(slot);
+        }
         inner.clock += 1;
         let clock = inner.clock;
         let (slot, used) = inner.slots.entry(key).or_insert_with(|| (Slot::default(), clock));

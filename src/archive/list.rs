@@ -83,19 +83,35 @@ impl Listing {
         self.count == 0
     }
 
-    /// An entry by its position in the listing.
-    pub fn get(&self, position: usize) -> Option<Entry<'_>> {
+    /// The number of the entry at a position, the place of its segment in the listing, and its number there.
+    fn place(&self, position: usize) -> Option<(u64, usize, usize)> {
         if position >= self.count {
             return None;
         }
         let index = self.first + position as u64;
         let at = self.segments.partition_point(|(first, segment)| first + segment.entries() as u64 <= index);
-        let (first, segment) = self.segments.get(at)?;
-        let range = segment.entry_rows((index - first) as usize);
+        let (first, _) = self.segments.get(at)?;
+        Some((index, at, (index - first) as usize))
+    }
+
+    /// Path and link target of the entry at a position: what is cheap to get of many.
+    pub fn names(&self, position: usize) -> Option<(&[u8], Option<&[u8]>)> {
+        let (_, at, local) = self.place(position)?;
+        let (_, segment) = self.segments.get(at)?;
+        let row = segment.first_row(local);
+        Some((segment.path(row), segment.link_target(row)))
+    }
+
+    /// An entry by its position in the listing.
+    pub fn get(&self, position: usize) -> Option<Entry<'_>> {
+        let (index, at, local) = self.place(position)?;
+        let (_, segment) = self.segments.get(at)?;
+        let range = segment.entry_rows(local);
         let row = segment.row(range.start);
         let attributes = row.attributes.unwrap_or_default();
         let mut shares = Shares::default();
-        range.clone().for_each(|i| shares.add(&segment.row(i)));
+        shares.add(&row);
+        range.clone().skip(1).for_each(|i| shares.add(&segment.row(i)));
         if range.end == segment.rows() {
             self.add_continuation(at + 1, &mut shares);
         }
@@ -132,8 +148,12 @@ struct Shares {
 impl Shares {
     fn add(&mut self, row: &Row<'_>) {
         if let Some(at) = row.location {
-            let share = u128::from(at.blob_size) * u128::from(row.size) / u128::from(at.block_size.max(1));
-            self.stored = self.stored.saturating_add(share as u64);
+            // Blocks have at most 64 MiB, so that this is the rule; codecs of later versions may have bigger blobs.
+            let share = match at.blob_size.checked_mul(row.size) {
+                Some(product) => product / at.block_size.max(1),
+                None => (u128::from(at.blob_size) * u128::from(row.size) / u128::from(at.block_size.max(1))) as u64,
+            };
+            self.stored = self.stored.saturating_add(share);
             self.slices = self.slices.saturating_add(1);
         }
     }

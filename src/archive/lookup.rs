@@ -34,12 +34,16 @@ impl Archive {
         if path.is_empty() {
             return Ok(None);
         }
-        let index = self.lower_bound(path)?;
-        if index == self.entry_count() {
+        let segments = &self.manifest().segments;
+        let number = segments.partition_point(|part| part.last_path.as_slice() < path);
+        // Segments in which no entry starts repeat the bound of the one before, so the first one is the right one.
+        let Some(part) = segments.get(number).filter(|part| part.first_path.as_slice() <= path) else {
             return Ok(None);
-        }
-        let place = self.place(index)?;
-        Ok((place.first_row().path == path).then_some(index))
+        };
+        let segment = self.segment(number)?;
+        let local = segment.lower_bound(path);
+        let found = local < segment.entries() && segment.path(segment.first_row(local)) == path;
+        Ok(found.then_some(part.first_entry + local as u64))
     }
 
     /// The numbers of the entry `prefix`, if there is one, and of everything below it: paths that are `prefix` or
@@ -62,7 +66,8 @@ impl Archive {
         let end = self.lower_bound(&below)?;
         let itself = if prefix.ends_with(b"/") { None } else { self.find(directory)? };
         Ok(match itself {
-            Some(index) if index + 1 == start || start == end => index..end.max(index + 1),
+            Some(index) if start == end => index..index + 1,
+            Some(index) if index + 1 == start => index..end,
             _ => start..end,
         })
     }
@@ -111,30 +116,56 @@ impl Archive {
         Ok(Place { segment, number, local: (index - part.first_entry) as usize })
     }
 
-    /// Calls `visit` with an entry's rows in order, those in later segments included, until it returns `false`.
-    pub(super) fn visit_rows(&self, place: &Place, mut visit: impl FnMut(&Row<'_>) -> Result<bool>) -> Result<()> {
+    /// Calls `visit` with an entry's rows in order, from the first that ends behind `offset`, those in later
+    /// segments included, until it returns `false`. Rows are found by bisection, in segments and across them.
+    pub(super) fn visit_rows(
+        &self,
+        place: &Place,
+        offset: u64,
+        mut visit: impl FnMut(&Row<'_>) -> Result<bool>,
+    ) -> Result<()> {
         let range = place.segment.entry_rows(place.local);
         let goes_on = range.end == place.segment.rows();
-        for i in range {
-            if !visit(&place.segment.row(i))? {
-                return Ok(());
-            }
+        if !visit_range(&place.segment, range, offset, &mut visit)? || !goes_on {
+            return Ok(());
         }
-        let mut number = place.number;
-        let mut goes_on = goes_on;
-        while goes_on && number + 1 < self.manifest().segments.len() {
-            number += 1;
+        let parts = &self.manifest().segments;
+        // Segments in which no entry starts are rows of this entry throughout; one more may begin with its last rows.
+        let whole = parts[place.number + 1..].iter().take_while(|part| part.entries == 0).count();
+        let (mut from, mut to) = (place.number + 1, place.number + 1 + whole);
+        while from < to {
+            let middle = from + (to - from) / 2;
+            let segment = self.segment(middle)?;
+            let last = segment.row(segment.rows() - 1);
+            if last.offset.saturating_add(last.size) <= offset { from = middle + 1 } else { to = middle }
+        }
+        for number in from..(place.number + 2 + whole).min(parts.len()) {
             let segment = self.segment(number)?;
-            let leading = segment.leading_rows();
-            goes_on = leading == segment.rows();
-            for i in 0..leading {
-                if !visit(&segment.row(i))? {
-                    return Ok(());
-                }
+            if !visit_range(&segment, 0..segment.leading_rows(), offset, &mut visit)? {
+                return Ok(());
             }
         }
         Ok(())
     }
+}
+
+fn visit_range(
+    segment: &Segment,
+    range: Range<usize>,
+    offset: u64,
+    visit: &mut impl FnMut(&Row<'_>) -> Result<bool>,
+) -> Result<bool> {
+    let (mut from, mut to) = (range.start, range.end);
+    while from < to {
+        let middle = from + (to - from) / 2;
+        if segment.slice_end(middle) <= offset { from = middle + 1 } else { to = middle }
+    }
+    for i in from..range.end {
+        if !visit(&segment.row(i))? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// The hash of an entry's whole bytes, from its first row.

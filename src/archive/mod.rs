@@ -7,10 +7,12 @@
 //! lookup      path -> entry -> rows
 //! read        bytes of an entry at an offset
 //! list        entries, owned
+//! batches     the index as Arrow record batches
 //! structure   what spans segments: order, parents, slices that add up
 //! verify      everything
 //! ```
 
+mod batches;
 mod cache;
 mod list;
 mod lookup;
@@ -20,6 +22,7 @@ mod source;
 mod structure;
 mod verify;
 
+pub use batches::IndexBatches;
 pub use list::{Entry, Listing};
 pub use open::{Archive, Info};
 pub use source::{FileSource, MemorySource, Source};

@@ -1,8 +1,9 @@
 //! Opening, and what an open archive gives to everything else: segments and blocks.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use crate::archive::batches::Columns;
 use crate::archive::cache::{Cache, Key, Value};
 use crate::archive::source::{FileSource, Source};
 use crate::error::{Error, Result, Status, zeroed};
@@ -22,6 +23,8 @@ pub struct Archive {
     trailer: Trailer,
     manifest: Manifest,
     pub(super) cache: Cache,
+    /// What Arrow readers see, once somebody asked.
+    pub(super) columns: OnceLock<Arc<Columns>>,
 }
 
 /// Facts about an open archive. Sizes in bytes.
@@ -71,7 +74,7 @@ impl Archive {
         trailer.check(&manifest)?;
         let manifest = Manifest::decode(&manifest, trailer.manifest_offset)?;
         let cache = Cache::new(usize::try_from(options.get(OptionKey::CacheSize)).unwrap_or(usize::MAX));
-        Ok(Archive { source, tail, trailer, manifest, cache })
+        Ok(Archive { source, tail, trailer, manifest, cache, columns: OnceLock::new() })
     }
 
     /// The manifest.
@@ -141,18 +144,24 @@ impl Archive {
 
     /// The bytes of a section or segment, checked against their hash and decoded.
     pub fn read_part(&self, part: &Part) -> Result<Vec<u8>> {
-        let mut stored = zeroed(part.len as usize)?;
-        self.read_range(part.offset, &mut stored)?;
-        if hash(&stored) != part.hash {
-            let name = if part.is_segment() { "an index segment" } else { &part.module_name };
-            return Err(Error::refused(Status::Checksum, "part.hash", format!("{name} is damaged")));
-        }
+        let stored = self.read_stored(part)?;
         if part.raw_len == 0 {
             return Ok(stored);
         }
         let mut stream = zeroed(part.raw_len as usize)?;
         Decompressor::new()?.decompress(&stored, &mut stream)?;
         Ok(stream)
+    }
+
+    /// The bytes of a section or segment as they are stored, checked against their hash.
+    pub(super) fn read_stored(&self, part: &Part) -> Result<Vec<u8>> {
+        let mut stored = zeroed(part.len as usize)?;
+        self.read_range(part.offset, &mut stored)?;
+        if hash(&stored) != part.hash {
+            let name = if part.is_segment() { "an index segment" } else { &part.module_name };
+            return Err(Error::refused(Status::Checksum, "part.hash", format!("{name} is damaged")));
+        }
+        Ok(stored)
     }
 
     /// Reads and decodes a whole block into `block`; `scratch` holds the stored bytes in between. Its slices are
@@ -200,14 +209,10 @@ pub(super) fn unsupported_codec(codec: u8) -> Error {
 
 /// Makes a reused buffer `len` bytes long without clearing what it holds.
 fn fit(buffer: &mut Vec<u8>, len: usize) -> Result<()> {
-    if len > buffer.len() {
-        let missing = len - buffer.len();
-        if buffer.capacity() < len {
-            crate::error::reserve(buffer, missing)?;
-        }
-        buffer.resize(len, 0);
+    if len > buffer.capacity() {
+        *buffer = zeroed(len)?;
     } else {
-        buffer.truncate(len);
+        buffer.resize(len, 0);
     }
     Ok(())
 }

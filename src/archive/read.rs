@@ -42,6 +42,10 @@ impl Archive {
         if !bytes.is_empty() {
             self.fill(&place, 0, &mut bytes).map_err(named)?;
         }
+        // Of one slice, the checksum was checked; of several, each was, and the whole is checked here.
+        if let Some(recorded) = place.first_row().attributes.and_then(|attributes| attributes.file_hash) {
+            check_file_hash(&hash(&bytes), &recorded).map_err(named)?;
+        }
         Ok(bytes)
     }
 
@@ -71,7 +75,7 @@ impl Archive {
     fn fill(&self, place: &Place, offset: u64, buffer: &mut [u8]) -> Result<()> {
         let end = offset + buffer.len() as u64;
         let mut filled = offset;
-        self.visit_rows(place, |row| {
+        self.visit_rows(place, offset, |row| {
             let row_end = row.offset + row.size;
             if row_end <= filled || row.size == 0 {
                 return Ok(row.offset < end);
@@ -155,9 +159,7 @@ fn copy_checked(block: &Block, start: u64, row: &Row<'_>, skip: u64, part: &mut 
     let range = usize::try_from(start).ok().zip(usize::try_from(start + row.size).ok());
     let slice = range.and_then(|(from, to)| block.bytes.get(from..to));
     let slice = slice.ok_or_else(|| Error::corrupt("index.block", "two slices disagree about their block"))?;
-    let mut prefix = [0; 8];
-    prefix.copy_from_slice(&row.checksum[..8]);
-    let key = (start, row.size, prefix);
+    let key = (start, row.size, row.checksum);
     let known = block.checked.lock().unwrap_or_else(PoisonError::into_inner).contains(&key);
     if !known {
         check_slice(slice, &row.checksum)?;

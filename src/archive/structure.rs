@@ -26,8 +26,10 @@ pub struct StructureWalk {
     last_seq: u32,
     end: u64,
     size: u64,
-    /// Entries that are not directories and may be a prefix of what follows, outermost first: ends in `path`.
-    blocking: Vec<Vec<u8>>,
+    /// Whether the last row had bytes: only then may another slice follow.
+    had_bytes: bool,
+    /// Lengths of the prefixes of `path` that are entries and not directories, in ascending order.
+    blocking: Vec<u16>,
     /// Segments were left out: rows up to the next first one belong to an entry that was not walked.
     jumped: bool,
 }
@@ -67,15 +69,19 @@ impl StructureWalk {
         if self.entries > 0 && self.path.as_slice() >= row.path {
             return Err(Error::corrupt("index.order", "the paths are not in order, or one is there twice"));
         }
-        // Between `a` and `a/b` stand only paths that start with `a`, such as `a-b`: what doesn't, is done with.
-        while self.blocking.last().is_some_and(|last| !row.path.starts_with(last)) {
-            self.blocking.pop();
-        }
-        if self.blocking.iter().any(|other| row.path.get(other.len()) == Some(&b'/')) {
-            return Err(Error::corrupt("index.parent", "the entry lies below something that is not a directory"));
+        // Between `a` and `a/b` stand only paths that start with `a`, such as `a-b`: what the next path doesn't
+        // start with is done with.
+        let common = self.path.iter().zip(row.path).take_while(|(a, b)| a == b).count();
+        self.blocking.retain(|length| usize::from(*length) <= common);
+        let slashes = row.path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
+        for (at, _) in slashes {
+            if self.blocking.binary_search(&(at as u16)).is_ok() {
+                return Err(Error::corrupt("index.parent", "the entry lies below something that is not a directory"));
+            }
         }
         if EntryKind::from_number(row.kind) != Some(EntryKind::Directory) {
-            self.blocking.push(row.path.to_vec());
+            // Paths are at most 65,535 bytes.
+            self.blocking.push(row.path.len() as u16);
         }
         self.entries += 1;
         self.path.clear();
@@ -83,6 +89,7 @@ impl StructureWalk {
         self.escaped.clear();
         self.escaped.extend_from_slice(crate::format::path::display(row.path).as_bytes());
         self.kind = row.kind;
+        self.had_bytes = row.location.is_some();
         self.last_seq = 0;
         self.end = row.offset + row.size;
         self.size = row.attributes.and_then(|attributes| attributes.file_size).unwrap_or(0);
@@ -91,6 +98,7 @@ impl StructureWalk {
 
     fn go_on(&mut self, row: &Row<'_>) -> Result<()> {
         let follows = self.entries > 0
+            && self.had_bytes
             && row.path == self.escaped.as_slice()
             && row.kind == self.kind
             && Some(row.chunk_seq) == self.last_seq.checked_add(1)

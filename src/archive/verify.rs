@@ -2,6 +2,7 @@
 //! structure across segments, every slice and every whole-file hash. `verify_quick` checks all stored bytes
 //! against their hashes and decodes no blob.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::archive::read::{check_file_hash, check_slice};
@@ -12,9 +13,10 @@ use crate::format::blobs::{self, Blob};
 use crate::format::codec::Decompressor;
 use crate::format::container::{HEAD_LEN, check_head};
 use crate::format::hash::{Digest, hash};
+use crate::format::manifest::Part;
 use crate::format::row::{CODEC_STORED, CODEC_ZSTD, EntryKind, Location, Row};
 use crate::options::Options;
-use crate::progress::{Phase, Reporter};
+use crate::progress::{CancelToken, Counters, Phase, Reporter};
 use crate::stats::Stats;
 use crate::sync;
 
@@ -49,12 +51,15 @@ impl Archive {
             reporter.tick(None)?;
         }
         let plan = survey.finish();
+        self.check_links(&plan.links)?;
         let mut stats = plan.stats;
-        reporter.begin(Phase::Verify, stats.entries, table.iter().map(|blob| blob.decoded).sum())?;
+        let tasks = plan.tasks(&table, decode);
+        let (entries, bytes) = plan.work(&table, &tasks);
+        reporter.begin(Phase::Verify, entries, bytes)?;
         let largest = table.iter().map(|blob| blob.stored + blob.decoded).max().unwrap_or(0) as usize;
         let threads = options.threads_within(options.threads(), 0, largest.max(1 << 20))?;
-        let job = Job { archive: self, table: &table, plan: &plan, decode, reporter_counters: reporter.counters() };
-        let tasks = plan.tasks(&table, decode);
+        let job =
+            Job { archive: self, table: &table, plan: &plan, stop: reporter.stop(), counters: reporter.counters() };
         sync::for_each(threads, "znippy-verify", &mut reporter, tasks, Tools::new, |tools, task| {
             job.run(tools, &task)
         })?;
@@ -82,7 +87,45 @@ impl Archive {
             end = next;
         }
         for part in manifest.sections.iter().filter(|part| part.module_name != blobs::SECTION_NAME) {
-            self.read_part(part)?;
+            self.check_section(part)?;
+        }
+        Ok(())
+    }
+
+    /// The hash of a section that this version doesn't know: in pieces, since nothing bounds its length.
+    fn check_section(&self, part: &Part) -> Result<()> {
+        let mut hasher = blake3::Hasher::new();
+        let mut piece = zeroed(part.len.min(1 << 20) as usize)?;
+        let mut offset = part.offset;
+        while offset < part.end() {
+            let len = (part.end() - offset).min(piece.len() as u64) as usize;
+            self.read_range(offset, &mut piece[..len])?;
+            hasher.update(&piece[..len]);
+            offset += len as u64;
+        }
+        if *hasher.finalize().as_bytes() == part.hash {
+            Ok(())
+        } else {
+            Err(Error::refused(Status::Checksum, "part.hash", format!("{} is damaged", part.module_name)))
+        }
+    }
+
+    /// A hard link must be what its first name is: it may be extracted as a link, or on its own.
+    fn check_links(&self, links: &[Link]) -> Result<()> {
+        for link in links {
+            let entry = self.list(link.entry, 1)?;
+            let Some(entry) = entry.get(0) else { continue };
+            let first = match self.find(&link.target)? {
+                Some(index) => self.list(index, 1)?,
+                None => self.list(link.entry, 0)?,
+            };
+            let same = first.get(0).is_some_and(|first| {
+                first.kind == EntryKind::File as u8 && first.size == entry.size && first.hash == entry.hash
+            });
+            if !same {
+                let why = "the hard link's first name is missing or is another file";
+                return Err(Error::corrupt("index.link.target", why).with_entry(entry.path));
+            }
         }
         Ok(())
     }
@@ -120,9 +163,16 @@ struct Survey<'a> {
     codecs: Vec<u8>,
 }
 
+/// A hard link, to be compared with its first name.
+struct Link {
+    entry: u64,
+    target: Vec<u8>,
+}
+
 struct Plan {
     slices: Vec<Slice>,
     big_files: Vec<BigFile>,
+    links: Vec<Link>,
     codecs: Vec<u8>,
     stats: Stats,
 }
@@ -131,7 +181,13 @@ const NO_CODEC: u8 = u8::MAX;
 
 impl<'a> Survey<'a> {
     fn new(table: &'a [Blob]) -> Survey<'a> {
-        let plan = Plan { slices: Vec::new(), big_files: Vec::new(), codecs: Vec::new(), stats: Stats::default() };
+        let plan = Plan {
+            slices: Vec::new(),
+            big_files: Vec::new(),
+            links: Vec::new(),
+            codecs: Vec::new(),
+            stats: Stats::default(),
+        };
         Survey { table, plan, in_big_file: false, last_blob: 0, codecs: vec![NO_CODEC; table.len()] }
     }
 
@@ -139,7 +195,11 @@ impl<'a> Survey<'a> {
         if let Some(attributes) = &row.attributes {
             self.count(row);
             let size = attributes.file_size.unwrap_or(0);
-            self.plan.stats.bytes_in += size;
+            self.plan.stats.bytes_in = self.plan.stats.bytes_in.saturating_add(size);
+            if row.kind == EntryKind::Hardlink as u8 {
+                let target = attributes.link_target.unwrap_or_default().to_vec();
+                self.plan.links.push(Link { entry, target });
+            }
             self.in_big_file = attributes.file_hash.is_some();
             if let Some(hash) = attributes.file_hash {
                 self.plan.big_files.push(BigFile { entry, size, hash, slices: Vec::new() });
@@ -216,15 +276,42 @@ enum Task {
 
 impl Plan {
     fn tasks(&self, table: &[Blob], decode: bool) -> Vec<Task> {
-        let mut tasks: Vec<Task> =
-            if decode { (0..self.big_files.len()).map(Task::BigFile).collect() } else { Vec::new() };
+        let mut tasks: Vec<Task> = Vec::new();
+        let mut in_big_files = vec![false; table.len()];
+        if decode {
+            // Whoever reads a big file reads all of its blobs.
+            self.big_files
+                .iter()
+                .flat_map(|file| &file.slices)
+                .for_each(|(_, slice)| in_big_files[slice.blob as usize] = true);
+            tasks.extend((0..self.big_files.len()).map(Task::BigFile));
+        }
         let mut from = 0;
-        for number in 0..table.len() {
+        for (number, in_big_file) in in_big_files.iter().enumerate() {
             let to = from + self.slices[from..].partition_point(|slice| slice.blob as usize <= number);
-            tasks.push(Task::Blob { number, from, to: if decode { to } else { from } });
+            if !in_big_file || from < to {
+                tasks.push(Task::Blob { number, from, to: if decode { to } else { from } });
+            }
             from = to;
         }
         tasks
+    }
+
+    /// Files and bytes that the tasks deal with, for progress.
+    fn work(&self, table: &[Blob], tasks: &[Task]) -> (u64, u64) {
+        tasks.iter().fold((0, 0), |(entries, bytes), task| {
+            let (more_entries, more_bytes) = self.work_of(table, task);
+            (entries + more_entries, bytes + more_bytes)
+        })
+    }
+
+    fn work_of(&self, table: &[Blob], task: &Task) -> (u64, u64) {
+        match *task {
+            Task::Blob { number, from, to } => ((to - from) as u64, table[number].decoded),
+            Task::BigFile(number) => {
+                (1, self.big_files[number].slices.iter().map(|(_, slice)| u64::from(slice.len)).sum())
+            }
+        }
     }
 }
 
@@ -244,8 +331,9 @@ struct Job<'a> {
     archive: &'a Archive,
     table: &'a [Blob],
     plan: &'a Plan,
-    decode: bool,
-    reporter_counters: std::sync::Arc<crate::progress::Counters>,
+    /// Another worker has failed, or the caller has stopped the job.
+    stop: CancelToken,
+    counters: Arc<Counters>,
 }
 
 impl Job<'_> {
@@ -257,12 +345,12 @@ impl Job<'_> {
                 for slice in slices {
                     self.check(tools, slice)?;
                 }
-                let decoded = if self.decode { self.table[number].decoded } else { self.table[number].stored };
-                self.reporter_counters.add(slices.len() as u64, decoded);
-                Ok(())
             }
-            Task::BigFile(number) => self.big_file(tools, &self.plan.big_files[number]),
+            Task::BigFile(number) => self.big_file(tools, &self.plan.big_files[number])?,
         }
+        let (entries, bytes) = self.plan.work_of(self.table, task);
+        self.counters.add(entries, bytes);
+        Ok(())
     }
 
     fn big_file(&self, tools: &mut Tools, file: &BigFile) -> Result<()> {
@@ -270,7 +358,8 @@ impl Job<'_> {
         let mut offset = 0;
         let mut loaded = None;
         for (start, slice) in &file.slices {
-            hash_zeros(&mut hasher, start - offset);
+            self.hash_zeros(&mut hasher, start - offset)?;
+            self.stop.check()?;
             if loaded != Some(slice.blob) {
                 self.load(tools, slice.blob as usize, true).map_err(|error| self.name(error, Some(slice)))?;
                 loaded = Some(slice.blob);
@@ -279,9 +368,20 @@ impl Job<'_> {
             hasher.update(&tools.block[slice.start as usize..(slice.start + slice.len) as usize]);
             offset = start + u64::from(slice.len);
         }
-        hash_zeros(&mut hasher, file.size - offset);
-        self.reporter_counters.add(1, 0);
+        self.hash_zeros(&mut hasher, file.size - offset)?;
         check_file_hash(hasher.finalize().as_bytes(), &file.hash).map_err(|error| self.name_entry(error, file.entry))
+    }
+
+    /// Holes are hashed as what they read as. That takes as long as reading them would, so stopping is looked at.
+    fn hash_zeros(&self, hasher: &mut blake3::Hasher, mut count: u64) -> Result<()> {
+        static ZEROS: [u8; 1 << 20] = [0; 1 << 20];
+        while count > 0 {
+            self.stop.check()?;
+            let part = count.min(ZEROS.len() as u64) as usize;
+            hasher.update(&ZEROS[..part]);
+            count -= part as u64;
+        }
+        Ok(())
     }
 
     /// Reads a blob, checks its stored bytes and, where `decode` says so, decodes it.
@@ -332,14 +432,5 @@ impl Job<'_> {
             },
             Err(_) => error,
         }
-    }
-}
-
-fn hash_zeros(hasher: &mut blake3::Hasher, mut count: u64) {
-    static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
-    while count > 0 {
-        let part = count.min(ZEROS.len() as u64) as usize;
-        hasher.update(&ZEROS[..part]);
-        count -= part as u64;
     }
 }

@@ -41,10 +41,10 @@ impl Entries {
         let (mut text, mut starts) = (Vec::new(), Vec::new());
         crate::error::reserve(&mut starts, count)?;
         for position in 0..count {
-            let entry = listing.get(position).ok_or_else(|| missing(position))?;
+            let (path, target) = listing.names(position).ok_or_else(|| missing(position))?;
             starts.push(text.len());
-            append(&mut text, entry.path)?;
-            if let Some(target) = entry.attributes.link_target {
+            append(&mut text, path)?;
+            if let Some(target) = target {
                 append(&mut text, target)?;
             }
         }

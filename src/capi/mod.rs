@@ -8,6 +8,7 @@
 //! pointer    arguments from C                             callback  user data, progress, re-entry
 //! library  error  options  cancel  oneshot  open  reader  entries  listing   the functions
 //! source     bytes through the host's callbacks           buffer    library memory for one entry
+//! arrow      the index through the Arrow C data and stream interfaces
 //! ```
 
 // C names; and the safety contract of all functions is the top of the header plus the declaration: pointers
@@ -17,6 +18,7 @@
 #[cfg(panic = "abort")]
 compile_error!("the C interface promises that no defect ends the host: build with panic = \"unwind\"");
 
+mod arrow;
 mod boundary;
 mod buffer;
 mod callback;
@@ -35,6 +37,7 @@ mod reader;
 mod source;
 mod types;
 
+pub use arrow::*;
 pub use buffer::*;
 pub use cancel::*;
 pub use constants::*;

@@ -61,7 +61,7 @@ impl Reader {
 pub(super) struct Call<'a> {
     entered: Entered<'a, Reader>,
     // After `entered`, which looks into it when it is dropped.
-    _keep: Arc<Handle<Reader>>,
+    keep: Arc<Handle<Reader>>,
 }
 
 impl Call<'_> {
@@ -75,12 +75,17 @@ impl Call<'_> {
         entered.inside.check("reader")?;
         // SAFETY: the tag says that `share` made it.
         let keep = unsafe { keep(reader) };
-        Ok(Call { entered, _keep: keep })
+        Ok(Call { entered, keep })
     }
 
     /// Asks the archive.
     pub(super) fn ask<T>(&self, question: impl FnOnce(&Archive) -> Result<T>) -> Result<T> {
         self.entered.pass(question(&self.entered.archive))
+    }
+
+    /// A reference for what outlives the call.
+    pub(super) fn share(&self) -> Arc<Handle<Reader>> {
+        Arc::clone(&self.keep)
     }
 
     /// The options of this call. Its progress and log functions count as inside the reader.
@@ -95,6 +100,12 @@ impl Call<'_> {
         let log = options.log_function().map(|function| Inside::watch_log(&self.entered.inside, function));
         options.set_log(log);
         Ok(options)
+    }
+}
+
+impl AsRef<Archive> for Reader {
+    fn as_ref(&self) -> &Archive {
+        &self.archive
     }
 }
 

@@ -4,18 +4,19 @@
 //! one that was made.
 
 use std::borrow::Cow;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use rustix::io::Errno;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Status};
 use crate::extract::handles::Handles;
 use crate::extract::job::Job;
 use crate::extract::plan::Plan;
 use crate::extract::records::{Big, Piece};
 use crate::extract::sandbox::{self, Directory, Identity, Root};
+use crate::format::hash::{Part, merge_parts};
 
 /// How far each big file is.
 pub(super) struct Unfinished(Vec<Progress>);
@@ -24,6 +25,8 @@ struct Progress {
     /// The file under the temporary name, once it was made.
     made: Mutex<Option<Identity>>,
     slices_left: AtomicU32,
+    /// Chaining values of the slices that are in, where they are subtrees of the file's hash.
+    parts: Mutex<Vec<Part>>,
     renamed: AtomicBool,
 }
 
@@ -33,6 +36,7 @@ impl Unfinished {
         let progress = |big: &Big| Progress {
             made: Mutex::new(None),
             slices_left: AtomicU32::new(big.slices),
+            parts: Mutex::new(Vec::new()),
             renamed: AtomicBool::new(false),
         };
         Unfinished(bigs.iter().map(progress).collect())
@@ -45,9 +49,13 @@ impl Unfinished {
         let temporary = job.root.temporary_name(u64::from(big.file));
         let file = progress.open(job, directory, big, &temporary)?;
         sandbox::write_at(file.as_fd(), bytes, piece.offset)?;
+        if let Some(part) = Part::new(bytes, piece.offset) {
+            progress.parts.lock().unwrap_or_else(PoisonError::into_inner).push(part);
+        }
         if progress.slices_left.fetch_sub(1, Ordering::AcqRel) != 1 {
             return Ok(false);
         }
+        progress.check_whole(job, file.as_fd(), big)?;
         let node = &job.plan.files[big.file as usize];
         job.policy.apply(file.as_fd(), node, &job.plan.tree)?;
         let name = job.plan.tree.name(node);
@@ -76,6 +84,22 @@ impl Unfinished {
 }
 
 impl Progress {
+    /// The hash of the whole file: what archives are compared and trusted by must be what stands on disk. It is merged
+    /// from the slices where they tile the file; else, as with holes, the file is read again.
+    fn check_whole(&self, job: &Job<'_>, file: BorrowedFd<'_>, big: &Big) -> Result<()> {
+        let mut parts = std::mem::take(&mut *self.parts.lock().unwrap_or_else(PoisonError::into_inner));
+        parts.sort_unstable_by_key(|part| part.offset);
+        let found = match merge_parts(&parts, big.size) {
+            Some(hash) => hash,
+            None => sandbox::hash_file(file, big.size, || job.check())?,
+        };
+        if found == big.hash {
+            return Ok(());
+        }
+        let why = "the archive is damaged here: the file's slices don't make up the whole; nothing of it was kept";
+        Err(Error::refused(Status::Checksum, "file.hash", why))
+    }
+
     fn open(&self, job: &Job<'_>, directory: &Directory, big: &Big, temporary: &[u8]) -> Result<OwnedFd> {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(identity) = *made {

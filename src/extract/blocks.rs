@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::os::fd::AsFd;
-use std::sync::atomic::Ordering;
 
 use crate::error::{Error, Result, Status};
 use crate::extract::handles::{Handles, is_out_of_descriptors};
@@ -35,13 +34,7 @@ pub(super) fn write_files(job: &Job<'_>, options: &Options, reporter: &mut Repor
         reporter,
         tasks,
         || Worker::new(job),
-        |worker, task| {
-            let result = sync::catch(|| worker.run(&job.plan.slices[task]));
-            if result.is_err() {
-                job.stop.store(true, Ordering::Relaxed);
-            }
-            result
-        },
+        |worker, task| worker.run(&job.plan.slices[task]),
     );
     if result.is_err() || job.failures.any() {
         job.unfinished.remove(job.root, job.plan);

@@ -1,7 +1,6 @@
 //! What all threads of one extraction share.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::archive::Archive;
@@ -29,8 +28,8 @@ pub(super) struct Job<'a> {
     pub(super) counters: Arc<Counters>,
     pub(super) threads: usize,
     pub(super) unfinished: Unfinished,
-    /// Some thread failed: the others need not go on.
-    pub(super) stop: AtomicBool,
+    /// Triggered when a failure has been reported: the other threads need not go on.
+    pub(super) stop: CancelToken,
     /// What was done so far.
     pub(super) stats: Mutex<Stats>,
 }
@@ -38,7 +37,7 @@ pub(super) struct Job<'a> {
 impl Job<'_> {
     /// Ends the work of a thread that need not go on.
     pub(super) fn check(&self) -> Result<()> {
-        if self.stop.load(Ordering::Relaxed) || self.cancel.is_triggered() { Err(cancelled()) } else { Ok(()) }
+        if self.stop.is_triggered() || self.cancel.is_triggered() { Err(cancelled()) } else { Ok(()) }
     }
 
     /// The counts, to add to.

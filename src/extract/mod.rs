@@ -40,7 +40,6 @@ mod tree;
 
 use std::path::Path;
 use std::sync::Mutex;
-use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use crate::archive::Archive;
@@ -214,7 +213,7 @@ impl<'a> Shared<'a> {
             counters: reporter.counters(),
             threads: self.settings.threads,
             unfinished: Unfinished::new(&plan.bigs),
-            stop: AtomicBool::new(false),
+            stop: reporter.stop(),
             stats: Mutex::new(Stats::default()),
         }
     }

@@ -165,10 +165,8 @@ impl Plan {
                 Ok(segment) => segment,
                 Err(error) => {
                     // On the second walk the loss was noted already.
-                    match reporter {
-                        Some(_) => self.lose_segment(part, error, failures)?,
-                        None if failures.keep_going() => {}
-                        None => return Err(error),
+                    if reporter.is_some() || !failures.keep_going() {
+                        self.lose_segment(part, error, failures)?;
                     }
                     expected = number;
                     continue;
@@ -267,6 +265,9 @@ impl Plan {
 
     /// Goes on without a segment that can't be read.
     fn lose_segment(&mut self, part: &Part, error: Error, failures: &Failures) -> Result<()> {
+        if !failures.keep_going() {
+            return Err(error);
+        }
         if let (Open::Big, Some(big)) = (self.open, self.bigs.last()) {
             let end = self.pieces.last().map_or(0, |piece| piece.offset)
                 + self.slices.last().map_or(0, |slice| u64::from(slice.size));

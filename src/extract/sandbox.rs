@@ -22,7 +22,7 @@ const BENEATH: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLI
 const HANDLE: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 const READABLE: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 const NEW_FILE: OFlags =
-    OFlags::WRONLY.union(OFlags::CREATE).union(OFlags::EXCL).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+    OFlags::RDWR.union(OFlags::CREATE).union(OFlags::EXCL).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 /// The kernel takes paths of less than 4,096 bytes in one call.
 const LONGEST_CALL: usize = 4000;
 
@@ -229,10 +229,10 @@ impl Directory {
         Ok(NewFile { file, leftover: Leftover { directory: self, name, armed: true } })
     }
 
-    /// Opens a file that this extraction made, for writing; `identity` is what [`NewFile::identity`] said.
+    /// Opens a file that this extraction made, for writing and reading; `identity` is what [`NewFile::identity`] said.
     pub(super) fn reopen(&self, name: &[u8], identity: Identity) -> Result<OwnedFd> {
         checked(name)?;
-        let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let failed = |errno| Error::os("can't open the unfinished file again", errno);
         let file = rustix::fs::openat(&self.0, name, flags, Mode::empty()).map_err(failed)?;
         if Identity::of(&rustix::fs::fstat(&file).map_err(failed)?) != identity {
@@ -435,21 +435,11 @@ fn same(one: &OwnedFd, other: &OwnedFd) -> bool {
 pub(super) struct Existing(OwnedFd);
 
 impl Existing {
-    /// BLAKE3 of its bytes, if there are `size` of them; of what there is otherwise.
-    pub(super) fn hash(&self, size: u64, buffer: &mut Vec<u8>) -> Result<Digest> {
-        buffer.resize(size.clamp(1, 1 << 20) as usize, 0);
-        let mut hasher = blake3::Hasher::new();
-        let mut offset = 0;
-        loop {
-            match rustix::io::pread(&self.0, &mut buffer[..], offset) {
-                Ok(0) => return Ok(*hasher.finalize().as_bytes()),
-                Ok(read) => {
-                    hasher.update(&buffer[..read]);
-                    offset += read as u64;
-                }
-                Err(Errno::INTR) => {}
-                Err(errno) => return Err(Error::os("can't read the existing file", errno)),
-            }
+    /// Whether its bytes have this hash.
+    pub(super) fn has_hash(&self, size: u64, hash: &Digest, check: impl Fn() -> Result<()>) -> Result<bool> {
+        match hash_file(self.0.as_fd(), size, check) {
+            Err(error) if error.status() == Status::Changed => Ok(false),
+            found => Ok(found? == *hash),
         }
     }
 }
@@ -458,6 +448,28 @@ impl AsFd for Existing {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
+}
+
+/// BLAKE3 of a file's first `size` bytes; `check` is asked once in a while whether to go on.
+pub(super) fn hash_file(file: BorrowedFd<'_>, size: u64, check: impl Fn() -> Result<()>) -> Result<Digest> {
+    let failed = |errno| Error::os("can't read the file", errno);
+    let mut hasher = blake3::Hasher::new();
+    let mut buffer = crate::error::zeroed(size.min(1 << 20) as usize)?;
+    let mut offset = 0;
+    while offset < size {
+        check()?;
+        let most = (size - offset).min(buffer.len() as u64) as usize;
+        match rustix::io::pread(file, &mut buffer[..most], offset) {
+            Ok(0) => return Err(Error::new(Status::Changed, "the file was cut by somebody else")),
+            Ok(read) => {
+                hasher.update(&buffer[..read]);
+                offset += read as u64;
+            }
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(failed(errno)),
+        }
+    }
+    Ok(*hasher.finalize().as_bytes())
 }
 
 /// Writes all bytes at an offset.

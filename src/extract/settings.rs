@@ -4,6 +4,7 @@ use crate::error::{Error, Result, Status};
 use crate::extract::filter::Filter;
 use crate::extract::metadata::Policy;
 use crate::options::{Key, Options, Overwrite};
+use crate::progress::CancelToken;
 
 /// How files are recognised that needn't be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +26,7 @@ pub(super) struct Settings {
     /// What is not in the archive is deleted.
     pub(super) prune: bool,
     pub(super) threads: usize,
+    pub(super) cancel: CancelToken,
 }
 
 impl Settings {
@@ -50,6 +52,7 @@ impl Settings {
             unchanged,
             prune,
             threads: options.threads(),
+            cancel: options.cancel().clone(),
         })
     }
 

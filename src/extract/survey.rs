@@ -87,13 +87,13 @@ impl<'a> Survey<'a> {
             "znippy-survey",
             reporter,
             starts,
-            || Ok((Eyes::new(self.settings.threads), Vec::new())),
-            |(eyes, buffer), start| {
+            || Ok(Eyes::new(self.settings.threads)),
+            |eyes, start| {
                 for number in start..files.len().min(start + FILES_AT_ONCE) {
                     let Some((size, hash)) = contents.get(self.plan, number) else { continue };
                     let node = &files[number];
                     let standing =
-                        self.file(eyes, node, size, hash, buffer).map_err(|error| self.plan.tree.named(node, error))?;
+                        self.file(eyes, node, size, hash).map_err(|error| self.plan.tree.named(node, error))?;
                     found[number].store(standing as u8, Ordering::Relaxed);
                 }
                 Ok(())
@@ -103,7 +103,7 @@ impl<'a> Survey<'a> {
         Ok(found.iter().map(|found| all[usize::from(found.load(Ordering::Relaxed))]).collect())
     }
 
-    fn file(&self, eyes: &mut Eyes, node: &Node, size: u64, hash: &Digest, buffer: &mut Vec<u8>) -> Result<Standing> {
+    fn file(&self, eyes: &mut Eyes, node: &Node, size: u64, hash: &Digest) -> Result<Standing> {
         let Some((directory, status)) = self.look(eyes, node)? else { return Ok(Standing::Write) };
         let policy = &self.settings.policy;
         let (tree, name) = (&self.plan.tree, self.plan.tree.name(node));
@@ -115,7 +115,7 @@ impl<'a> Survey<'a> {
                 Unchanged::ByTime => {}
                 Unchanged::ByHash => {
                     if let Some(file) = directory.open_existing(name)
-                        && file.hash(size, buffer)? == *hash
+                        && file.has_hash(size, hash, || self.settings.cancel.check())?
                     {
                         if !policy.matches(&status, node, tree) {
                             policy.apply(file.as_fd(), node, tree)?;

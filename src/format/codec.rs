@@ -1,13 +1,16 @@
 //! zstd: one single-threaded context a worker, reset for each block. Never zstd's own threads, whose output
 //! differs from a single thread's.
 
-use zstd::zstd_safe::{self, CCtx, CParameter, DCtx, InBuffer, OutBuffer, ResetDirective, zstd_sys::ZSTD_EndDirective};
+use zstd::zstd_safe::zstd_sys::ZSTD_EndDirective;
+use zstd::zstd_safe::{self, CCtx, CParameter, DCtx, DParameter, InBuffer, OutBuffer, ResetDirective};
 
 use crate::error::{Error, Result, Status};
+use crate::format::container::MAX_BLOCK;
 use crate::progress::CancelToken;
 
-/// From this level on a block takes long enough that cancellation must be looked at in between.
+/// From this level on, and for longer blocks at any level, cancellation must be looked at in between.
 const STEPPED_LEVEL: i32 = 7;
+const STEPPED_LEN: usize = (4 << 20) + 1;
 const STEP: usize = 128 << 10;
 
 /// The default level gets a window over the whole block and tables that still fit a core's own cache: 0.5 % smaller
@@ -56,7 +59,7 @@ impl Compressor {
         target.clear();
         crate::error::reserve(target, bound(source.len()))?;
         self.context.reset(ResetDirective::SessionOnly).map_err(failed)?;
-        if self.level < STEPPED_LEVEL {
+        if self.level < STEPPED_LEVEL && source.len() < STEPPED_LEN {
             self.context.compress2(target, source).map_err(failed)?;
             return Ok(());
         }
@@ -65,11 +68,12 @@ impl Compressor {
         let mut end = 0;
         loop {
             cancel.check()?;
+            let start = end;
             end = (end + STEP).min(source.len());
             let last = end == source.len();
             let directive = if last { ZSTD_EndDirective::ZSTD_e_end } else { ZSTD_EndDirective::ZSTD_e_continue };
             let mut input = InBuffer::around(&source[..end]);
-            input.set_pos(end - (end - 1) % STEP - 1);
+            input.set_pos(start);
             loop {
                 let left = self.context.compress_stream2(&mut output, &mut input, directive).map_err(failed)?;
                 if if last { left == 0 } else { input.pos() == end } {
@@ -80,11 +84,6 @@ impl Compressor {
                 return Ok(());
             }
         }
-    }
-
-    /// Bytes that the context takes.
-    pub fn memory(&self) -> usize {
-        self.context.sizeof()
     }
 }
 
@@ -112,6 +111,24 @@ impl Decompressor {
             _ => Err(Error::corrupt("codec.data", "a blob does not decode to the size that the index says")),
         }
     }
+
+    /// Decodes as much of a frame's start as fits into `target`; returns how much that is.
+    ///
+    /// Takes a window of at most what the frame says, and never more than the largest block of the format.
+    pub fn decompress_start(&mut self, frame: &[u8], target: &mut [u8]) -> Result<usize> {
+        let refused = |_| Error::corrupt("codec.data", "the start of a frame does not decode");
+        self.0.reset(ResetDirective::SessionOnly).map_err(failed)?;
+        self.0.set_parameter(DParameter::WindowLogMax(MAX_BLOCK.ilog2())).map_err(failed)?;
+        let (mut input, mut output) = (InBuffer::around(frame), OutBuffer::around(target));
+        while output.pos() < output.capacity() {
+            let before = (input.pos(), output.pos());
+            let left = self.0.decompress_stream(&mut output, &mut input).map_err(refused)?;
+            if left == 0 || before == (input.pos(), output.pos()) {
+                break;
+            }
+        }
+        Ok(output.pos())
+    }
 }
 
 fn failed(code: usize) -> Error {
@@ -136,6 +153,22 @@ mod tests {
             Decompressor::new().expect("zstd").decompress(&first, &mut decoded).expect("frame");
             assert_eq!(decoded, data);
         }
+    }
+
+    #[test]
+    fn the_start_of_a_frame_is_the_start_of_what_was_compressed() {
+        let data: Vec<u8> = (0..400_000u32).flat_map(|i| (i / 7 % 1009).to_le_bytes()).collect();
+        let mut frame = Vec::new();
+        Compressor::new(3).expect("zstd").compress(&data, &mut frame, &CancelToken::new()).expect("zstd");
+        let mut decompressor = Decompressor::new().expect("zstd");
+        for len in [1, 1000, 64 << 10, data.len(), data.len() + 1] {
+            let mut start = vec![0; len];
+            let got = decompressor.decompress_start(&frame, &mut start).expect("frame");
+            assert_eq!(start[..got], data[..len.min(data.len())]);
+        }
+        let mut start = [0; 1000];
+        assert_eq!(decompressor.decompress_start(&frame[..10], &mut start).expect("cut"), 0);
+        assert!(decompressor.decompress_start(&[7; 100], &mut start).is_err());
     }
 
     #[test]

@@ -23,29 +23,90 @@ pub fn window_value(bytes: &[u8], offset: u64) -> ChainingValue {
     blake3::Hasher::new().set_input_offset(offset).update(bytes).finalize_non_root()
 }
 
-/// The hash of a file of `len` bytes from the chaining values of its windows, of which there are at least two.
-pub fn merge_windows(values: &[ChainingValue], window: u64, len: u64) -> Digest {
-    let left = hazmat::left_subtree_len(len);
-    let split = (left / window) as usize;
-    *hazmat::merge_subtrees_root(
-        &subtree(&values[..split], window, left),
-        &subtree(&values[split..], window, len - left),
-        Mode::Hash,
-    )
-    .as_bytes()
+/// Merges the chaining values of a file's windows, given in order, into the hash of the file. Keeps one value a
+/// level of the tree, whatever the size of the file.
+#[derive(Default)]
+pub struct WindowMerger {
+    /// Subtrees that are complete, biggest first: one for each bit of `count`, and possibly the latest one more.
+    stack: Vec<ChainingValue>,
+    count: u64,
 }
 
-fn subtree(values: &[ChainingValue], window: u64, len: u64) -> ChainingValue {
-    if let [value] = values {
-        return *value;
+impl WindowMerger {
+    /// The next window.
+    pub fn push(&mut self, value: ChainingValue) {
+        // Merged only now, because the last merge of all is the root's and is done differently.
+        while self.stack.len() > self.count.count_ones() as usize {
+            self.merge();
+        }
+        self.stack.push(value);
+        self.count += 1;
     }
-    let left = hazmat::left_subtree_len(len);
-    let split = (left / window) as usize;
-    hazmat::merge_subtrees_non_root(
-        &subtree(&values[..split], window, left),
-        &subtree(&values[split..], window, len - left),
-        Mode::Hash,
-    )
+
+    /// Windows so far.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// The hash of the file; `None` for fewer than two windows, whose hash is the plain one.
+    pub fn finish(mut self) -> Option<Digest> {
+        while self.stack.len() > 2 {
+            self.merge();
+        }
+        match &self.stack[..] {
+            [left, right] => Some(*hazmat::merge_subtrees_root(left, right, Mode::Hash).as_bytes()),
+            _ => None,
+        }
+    }
+
+    fn merge(&mut self) {
+        if let (Some(right), Some(left)) = (self.stack.pop(), self.stack.pop()) {
+            self.stack.push(hazmat::merge_subtrees_non_root(&left, &right, Mode::Hash));
+        }
+    }
+}
+
+/// A part of a file whose chaining value is known.
+#[derive(Clone, Copy)]
+pub struct Part {
+    /// Where it starts in its file.
+    pub offset: u64,
+    /// Its bytes.
+    pub len: u64,
+    value: ChainingValue,
+}
+
+impl Part {
+    /// The part that `bytes`, `offset` bytes into a longer file, are; `None` where they are no subtree of its tree.
+    pub fn new(bytes: &[u8], offset: u64) -> Option<Part> {
+        let len = bytes.len() as u64;
+        let fits =
+            len > 0 && offset.is_multiple_of(1024) && hazmat::max_subtree_len(offset).is_none_or(|most| len <= most);
+        fits.then(|| Part { offset, len, value: window_value(bytes, offset) })
+    }
+}
+
+/// The hash of a file of `len` bytes from parts that tile it, sorted by offset; `None` where the tree of the file
+/// doesn't consist of them, as with holes or slices at odd places.
+pub fn merge_parts(parts: &[Part], len: u64) -> Option<Digest> {
+    let split = (parts.len() > 1).then(|| hazmat::left_subtree_len(len))?;
+    let (left, right) = parts.split_at(parts.partition_point(|part| part.offset < split));
+    let (left, right) = (subtree(left, 0, split)?, subtree(right, split, len - split)?);
+    Some(*hazmat::merge_subtrees_root(&left, &right, Mode::Hash).as_bytes())
+}
+
+fn subtree(parts: &[Part], offset: u64, len: u64) -> Option<ChainingValue> {
+    match parts {
+        [] => None,
+        [part] => (part.offset == offset && part.len == len).then_some(part.value),
+        _ if len <= 1024 => None,
+        _ => {
+            let split = hazmat::left_subtree_len(len);
+            let (left, right) = parts.split_at(parts.partition_point(|part| part.offset < offset + split));
+            let (left, right) = (subtree(left, offset, split)?, subtree(right, offset + split, len - split)?);
+            Some(hazmat::merge_subtrees_non_root(&left, &right, Mode::Hash))
+        }
+    }
 }
 
 /// Lower-case hexadecimal.
@@ -60,12 +121,30 @@ mod tests {
     #[test]
     fn merged_windows_equal_the_plain_hash_of_the_file() {
         let data: Vec<u8> = (0..70_000u64).map(|i| ((i * i) >> 7) as u8).collect();
-        for window in [1024usize, 4096, 16_384] {
-            for len in [window + 1, 2 * window, 2 * window + 1, 3 * window, 5 * window + 1023].map(|n| n.min(70_000)) {
+        for window in [1024usize, 2048, 4096, 16_384] {
+            for len in [
+                window + 1,
+                2 * window,
+                2 * window + 1,
+                3 * window,
+                5 * window + 1023,
+                7 * window,
+                8 * window,
+                31 * window + 5,
+            ]
+            .map(|n| n.min(70_000))
+            {
                 let file = &data[..len];
-                let values: Vec<_> =
-                    file.chunks(window).enumerate().map(|(i, part)| window_value(part, (i * window) as u64)).collect();
-                assert_eq!(merge_windows(&values, window as u64, len as u64), hash(file), "{window} {len}");
+                let mut merger = WindowMerger::default();
+                for (i, part) in file.chunks(window).enumerate() {
+                    merger.push(window_value(part, (i * window) as u64));
+                }
+                assert_eq!(merger.finish(), Some(hash(file)), "{window} {len}");
+                let part = |i: usize, part| Part::new(part, (i * window) as u64).expect("aligned");
+                let mut parts: Vec<_> = file.chunks(window).enumerate().map(|(i, bytes)| part(i, bytes)).collect();
+                assert_eq!(merge_parts(&parts, len as u64), Some(hash(file)), "{window} {len}");
+                parts.remove(0);
+                assert_eq!(merge_parts(&parts, len as u64), None, "a part is missing");
             }
         }
     }

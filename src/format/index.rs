@@ -16,10 +16,15 @@ use arrow::ipc::writer::{IpcWriteOptions, StreamWriter};
 use arrow_schema::SchemaRef;
 
 use crate::error::{Error, Result, Status};
-use crate::format::container::{HEAD_LEN, MAX_BLOCK};
+use crate::format::codec;
+use crate::format::container::{HEAD_LEN, MAX_BLOCK, MAX_SEGMENT_ROWS};
 use crate::format::hash::{Digest, hash};
 use crate::format::row::{Attributes, CODEC_STORED, EntryKind, Location, Row};
 use crate::format::{ipc_guard, path, schema};
+
+/// Bytes of names and targets at which a segment ends: a single row adds less than 512 KiB, and the numbers of
+/// 8,192 rows less than 2 MiB, so that no segment comes near its limit of 64 MiB.
+const FULL_TEXT: usize = 16 << 20;
 
 /// Collects rows and makes the stream.
 pub struct SegmentBuilder {
@@ -48,6 +53,7 @@ pub struct SegmentBuilder {
     pkg_type: Int8Builder,
     repo: StringBuilder,
     rows: usize,
+    text: usize,
 }
 
 impl Default for SegmentBuilder {
@@ -85,6 +91,7 @@ impl SegmentBuilder {
             pkg_type: Int8Builder::new(),
             repo: StringBuilder::new(),
             rows: 0,
+            text: 0,
         }
     }
 
@@ -98,9 +105,17 @@ impl SegmentBuilder {
         self.rows == 0
     }
 
+    /// Whether the segment must end here: by its rows, or by the length of its names and targets.
+    pub fn is_full(&self) -> bool {
+        self.rows >= MAX_SEGMENT_ROWS || self.text >= FULL_TEXT
+    }
+
     /// Adds a row.
     pub fn push(&mut self, row: &Row<'_>) -> Result<()> {
-        self.relative_path.append_value(path::display(row.path));
+        let shown = path::display(row.path);
+        let target = row.attributes.and_then(|attributes| attributes.link_target).map_or(0, <[u8]>::len);
+        self.text += shown.len() + row.path.len() + target;
+        self.relative_path.append_value(shown);
         self.chunk_seq.append_value(row.chunk_seq);
         self.fdata_offset.append_value(row.offset);
         self.uncompressed_size.append_value(row.size);
@@ -161,6 +176,7 @@ impl SegmentBuilder {
             Arc::new(self.repo.finish()),
         ];
         self.rows = 0;
+        self.text = 0;
         encode_stream(schema, columns)
     }
 }
@@ -317,6 +333,11 @@ impl Segment {
         self.first_rows.first().map_or(self.rows(), |row| *row as usize)
     }
 
+    /// Where the slice of a row ends in its file.
+    pub fn slice_end(&self, row: usize) -> u64 {
+        self.fdata_offset.value(row).saturating_add(self.uncompressed_size.value(row))
+    }
+
     /// The exact path of a row.
     pub fn path(&self, row: usize) -> &[u8] {
         if self.path_bytes.is_valid(row) {
@@ -324,6 +345,11 @@ impl Segment {
         } else {
             self.relative_path.value(row).as_bytes()
         }
+    }
+
+    /// The link target of a row, where it has one.
+    pub fn link_target(&self, row: usize) -> Option<&[u8]> {
+        self.link_target.is_valid(row).then(|| self.link_target.value(row))
     }
 
     /// The number of the first entry whose path is not less than `path`.
@@ -448,6 +474,9 @@ fn check_row(row: &Row<'_>, compressed: bool, payload_end: u64) -> Result<()> {
             let in_block = at.block_offset.checked_add(row.size).is_some_and(|end| end <= at.block_size);
             if row.size == 0 || !in_block || at.block_size > MAX_BLOCK {
                 return refuse("index.block", "the slice lies outside its block, or the block is over 64 MiB");
+            }
+            if at.blob_size > codec::bound(at.block_size as usize) as u64 {
+                return refuse("index.blob", "the slice's blob is bigger than its block can become");
             }
             let in_payload = at.blob_offset.checked_add(at.blob_size).is_some_and(|end| end <= payload_end);
             if at.blob_offset < HEAD_LEN || at.blob_size == 0 || !in_payload {

@@ -16,16 +16,16 @@ use crate::format::schema::Column;
 
 const CONTINUATION: u32 = 0xFFFF_FFFF;
 const MAX_FIELDS: usize = 4096;
+/// Keys of schema metadata, and bytes of keys and values together. Flatbuffers may point at one string many times,
+/// so a small stream can claim a lot.
+const MAX_KEYS: usize = 1024;
+const MAX_METADATA: usize = 64 << 10;
 
 /// Checks a whole stream that must hold one batch with these columns, more flat ones allowed. `rows` is the
 /// number of rows where something else says how many there must be. Returns the number of rows.
 pub fn check(stream: &[u8], columns: &[Column], rows: Option<usize>) -> Result<usize> {
     let mut walk = Walk { rest: stream };
-    let (schema, body) = walk.message()?;
-    let schema = schema.header_as_schema().ok_or_else(|| refuse("the first message is not a schema"))?;
-    if !body.is_empty() || schema.endianness() != ipc::Endianness::Little {
-        return Err(refuse("the schema message has a body or is big endian"));
-    }
+    let schema = walk.schema()?;
     let shapes = check_fields(&schema, columns)?;
     let (batch, body) = walk.message()?;
     let batch = batch.header_as_record_batch().ok_or_else(|| refuse("the second message is not a record batch"))?;
@@ -38,11 +38,32 @@ pub fn check(stream: &[u8], columns: &[Column], rows: Option<usize>) -> Result<u
     Ok(length)
 }
 
+/// The columns of a stream that are not among `columns`, in order. All that is looked at is the schema, so the
+/// stream may be cut after it; its fields are checked as [`check`] does.
+pub fn unknown_columns(stream: &[u8], columns: &[Column]) -> Result<Vec<(String, DataType)>> {
+    let mut walk = Walk { rest: stream };
+    let schema = walk.schema()?;
+    check_fields(&schema, columns)?;
+    let fields = schema.fields().into_iter().flatten();
+    let named = fields.filter_map(|field| Some((field.name()?.to_owned(), flat_type(&field)?)));
+    Ok(named.filter(|(name, _)| columns.iter().all(|column| column.name != name)).collect())
+}
+
 struct Walk<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Walk<'a> {
+    fn schema(&mut self) -> Result<ipc::Schema<'a>> {
+        let (message, body) = self.message()?;
+        let schema = message.header_as_schema().ok_or_else(|| refuse("the first message is not a schema"))?;
+        if !body.is_empty() || schema.endianness() != ipc::Endianness::Little {
+            return Err(refuse("the schema message has a body or is big endian"));
+        }
+        check_metadata(&schema)?;
+        Ok(schema)
+    }
+
     fn message(&mut self) -> Result<(ipc::Message<'a>, &'a [u8])> {
         let (continuation, length) = self.prefix()?;
         if continuation != CONTINUATION || length == 0 || length % 8 != 0 {
@@ -95,6 +116,22 @@ struct Shape {
     nullable: bool,
 }
 
+fn check_metadata(schema: &ipc::Schema<'_>) -> Result<()> {
+    let Some(pairs) = schema.custom_metadata() else { return Ok(()) };
+    if pairs.len() > MAX_KEYS {
+        return Err(refuse("there are too many metadata keys"));
+    }
+    let (mut names, mut bytes) = (std::collections::HashSet::new(), 0usize);
+    for pair in pairs {
+        let key = pair.key().unwrap_or_default();
+        bytes = bytes.saturating_add(key.len()).saturating_add(pair.value().map_or(0, str::len));
+        if bytes > MAX_METADATA || !names.insert(key) {
+            return Err(refuse("the metadata is over 64 KiB, or a key is there twice"));
+        }
+    }
+    Ok(())
+}
+
 fn check_fields(schema: &ipc::Schema<'_>, columns: &[Column]) -> Result<Vec<Shape>> {
     let fields = schema.fields().ok_or_else(|| refuse("the schema has no fields"))?;
     if fields.len() > MAX_FIELDS {
@@ -106,6 +143,9 @@ fn check_fields(schema: &ipc::Schema<'_>, columns: &[Column]) -> Result<Vec<Shap
         let name = field.name().ok_or_else(|| refuse("a field has no name"))?;
         if !names.insert(name) {
             return Err(refuse("two fields have the same name"));
+        }
+        if field.custom_metadata().is_some_and(|pairs| !pairs.is_empty()) {
+            return Err(refuse("a field has metadata of its own"));
         }
         if field.dictionary().is_some() || field.children().is_some_and(|children| !children.is_empty()) {
             return Err(refuse("a field is nested or dictionary-encoded"));

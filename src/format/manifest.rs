@@ -155,7 +155,8 @@ impl Manifest {
         let mut end = self.payload_end();
         for part in self.sections.iter().chain(&self.segments) {
             let part_end = part.offset.checked_add(part.len).ok_or_else(|| refuse("a part's end overflows"))?;
-            if part.offset < end || part.offset - end >= SEGMENT_ALIGN || part_end > manifest_offset || part.len == 0 {
+            let gap = if part.is_segment() { SEGMENT_ALIGN - 1 } else { 0 };
+            if part.offset < end || part.offset - end > gap || part_end > manifest_offset || part.len == 0 {
                 return Err(refuse("parts overlap, leave gaps, are empty or lie outside the file"));
             }
             if part.raw_len > MAX_BLOCK || part.first_path.len().max(part.last_path.len()) > MAX_PATH {
@@ -163,12 +164,14 @@ impl Manifest {
             }
             end = part_end;
         }
-        if manifest_offset - end >= SEGMENT_ALIGN {
+        if manifest_offset != end {
             return Err(refuse("there is a gap before the manifest"));
         }
         let tables = self.sections.iter().filter(|part| part.module_name == blobs::SECTION_NAME).count();
         let first = self.sections.first().filter(|part| part.module_name == blobs::SECTION_NAME && part.raw_len == 0);
-        if tables != 1 || first.is_none() || self.payload_end() < HEAD_LEN {
+        let sized =
+            |part: &&Part| Some(part.len) == part.rows.checked_mul(56).and_then(|records| records.checked_add(8));
+        if tables != 1 || first.filter(sized).is_none() || self.payload_end() < HEAD_LEN {
             return Err(refuse("the blob table is not there once, first and plain"));
         }
         let mut entries = 0u64;

@@ -8,7 +8,6 @@
 //! ipc_guard   the walk over an Arrow stream before arrow sees it
 //! schema      the columns, once, for writing, reading and guarding
 //! path        rules for names; the escape for names that are not UTF-8
-//! names       many paths in little memory
 //! codec       zstd, one context a thread
 //! hash        BLAKE3 of slices and files
 //! digest      the tree digest
@@ -22,7 +21,6 @@ pub mod hash;
 pub mod index;
 pub mod ipc_guard;
 pub mod manifest;
-pub mod names;
 pub mod path;
 pub mod row;
 pub mod schema;

@@ -3,7 +3,7 @@
 use crate::error::{Error, Result, Status};
 use crate::format::blobs;
 use crate::format::codec::Compressor;
-use crate::format::container::{FORMAT_VERSION, MAX_SEGMENT_ROWS, SEGMENT_ALIGN, Trailer};
+use crate::format::container::{FORMAT_VERSION, MAX_MANIFEST, SEGMENT_ALIGN, Trailer};
 use crate::format::hash::{Digest, hash};
 use crate::format::index::SegmentBuilder;
 use crate::format::manifest::{Manifest, Part, SECTION_TYPE};
@@ -48,6 +48,8 @@ pub(super) fn finish(
         }
         let path = tree.names.path(record.name, &mut path);
         let target = first.map(|first| tree.names.to_path(tree.records[first as usize].name));
+        // All names of a file are one inode, so its size, mode and times are those of the name that was read.
+        let record = &tree.records[file as usize];
         let entry = Entry { tree, packed, record, path, target: target.as_deref(), repo: options.repo() };
         entry.write(file, &mut writer, &mut stats)?;
         reporter.counters().add(1, 0);
@@ -57,6 +59,11 @@ pub(super) fn finish(
     }
     manifest.segments = writer.end()?;
     let stream = manifest.encode()?;
+    if stream.len() as u64 > MAX_MANIFEST {
+        let why =
+            "the tree has too many entries, or too long names, for one archive: its manifest would be over 64 MiB";
+        return Err(Error::new(Status::Limit, why));
+    }
     let trailer = Trailer::seal(&stream, output.position());
     output.append(&stream)?;
     output.append(&trailer.encode())?;
@@ -132,7 +139,7 @@ impl<'a> IndexWriter<'a> {
             self.part.last_path.extend_from_slice(row.path);
         }
         self.builder.push(row)?;
-        if self.builder.len() == MAX_SEGMENT_ROWS { self.write() } else { Ok(()) }
+        if self.builder.is_full() { self.write() } else { Ok(()) }
     }
 
     fn write(&mut self) -> Result<()> {

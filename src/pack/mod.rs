@@ -9,6 +9,7 @@
 mod compress;
 mod finish;
 mod holes;
+mod names;
 mod output;
 mod pipeline;
 mod plan;
@@ -48,7 +49,11 @@ pub fn pack_directory(source: &Path, archive: &Path, options: &Options) -> Resul
         .map_err(|e| Error::os("can't open the directory to pack", e).with_path(source))?;
     let root = Root::new(directory);
     let mut output = Output::create(archive, options.overwrite())?;
-    let excluded = scan::Excluded { files: output.identities()?, directory: Some(output.directory_identity()?) };
+    let excluded = scan::Excluded {
+        temporary: output.identity()?,
+        directory: output.directory_identity()?,
+        name: output.name().to_vec(),
+    };
     let threads = options.threads();
     let tree = scan::scan(source, &root, &excluded, options, threads, &mut reporter)?;
     let plan = plan::plan(&tree, &layout)?;

@@ -67,16 +67,15 @@ impl Output {
         Ok(())
     }
 
-    /// Device and inode of what must not be packed: this file and what has its final name.
-    pub(super) fn identities(&self) -> Result<Vec<(u64, u64)>> {
+    /// Device and inode of this file.
+    pub(super) fn identity(&self) -> Result<(u64, u64)> {
         let stat = rustix::fs::fstat(&self.file).map_err(|e| self.failed("can't look at the archive", e))?;
-        let mut identities = vec![(stat.st_dev, stat.st_ino)];
-        match rustix::fs::statat(&self.directory, &*self.name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) => identities.push((stat.st_dev, stat.st_ino)),
-            Err(Errno::NOENT) => {}
-            Err(error) => return Err(self.failed("can't look at the archive", error)),
-        }
-        Ok(identities)
+        Ok((stat.st_dev, stat.st_ino))
+    }
+
+    /// The name that it will have in its directory.
+    pub(super) fn name(&self) -> &[u8] {
+        &self.name
     }
 
     /// Device and inode of the directory that the archive is written to.

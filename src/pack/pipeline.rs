@@ -68,7 +68,7 @@ pub(super) fn run<'a>(
                 let result = sync::catch(|| {
                     let reader = Reader::new(root, tree, plan, layout, lenient, &stop)?;
                     let packer = Packer::new(layout.level, &stop)?;
-                    work(reader, packer, plan, &reads, &blocks, &sender)
+                    work(reader, packer, tree, plan, &reads, &blocks, &sender)
                 });
                 if let Err(error) = result {
                     let _ = sender.send(Err(error));
@@ -78,6 +78,7 @@ pub(super) fn run<'a>(
         // Only workers hold these ends now, so that their loss is noticed here.
         drop((reads, blocks, done_sender));
         let coordinator = Coordinator {
+            tree,
             plan,
             output,
             budget,
@@ -116,6 +117,7 @@ enum Done {
 fn work(
     mut reader: Reader<'_>,
     mut packer: Packer<'_>,
+    tree: &Tree,
     plan: &Plan,
     reads: &Receiver<(usize, Vec<u8>)>,
     blocks: &Receiver<(Block, Vec<u8>)>,
@@ -131,7 +133,7 @@ fn work(
             done.send(Ok(Done::Blob(packer.pack(block, frame)?)))
         } else {
             let Ok((number, mut buffer)) = operation.recv(reads) else { return Ok(()) };
-            let read = reader.read(&plan.units[number], &mut buffer)?;
+            let read = reader.read(&plan.unit(number, tree), &mut buffer)?;
             done.send(Ok(Done::Read(number, buffer, read)))
         };
         if sent.is_err() {
@@ -141,6 +143,7 @@ fn work(
 }
 
 struct Coordinator<'a, 'b> {
+    tree: &'a Tree,
     plan: &'a Plan,
     output: &'b mut Output,
     budget: Budget,
@@ -173,7 +176,7 @@ impl<'a> Coordinator<'a, '_> {
         loop {
             self.begin_units()?;
             self.send_blocks();
-            if self.next_sequenced == self.plan.units.len() && !ended {
+            if self.next_sequenced == self.plan.units && !ended {
                 ended = true;
                 let out = self.sequencer.end();
                 self.take(out, reporter);
@@ -209,7 +212,7 @@ impl<'a> Coordinator<'a, '_> {
     }
 
     fn begin_units(&mut self) -> Result<()> {
-        while self.next_unit < self.plan.units.len() {
+        while self.next_unit < self.plan.units {
             let buffer = match self.free.pop() {
                 Some(buffer) => buffer,
                 None if self.made < self.budget.buffers => {
@@ -236,7 +239,7 @@ impl<'a> Coordinator<'a, '_> {
 
     fn sequence(&mut self, reporter: &mut Reporter) -> Result<()> {
         while let Some((buffer, read)) = self.arrived.remove(&self.next_sequenced) {
-            let out = self.sequencer.unit(&self.plan.units[self.next_sequenced], buffer, read)?;
+            let out = self.sequencer.unit(&self.plan.unit(self.next_sequenced, self.tree), buffer, read)?;
             self.next_sequenced += 1;
             self.take(out, reporter);
         }

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use crate::error::{Result, reserve};
+use crate::error::{Error, Result, Status, reserve};
 use crate::format::path;
 use crate::format::row::EntryKind;
 use crate::options::{Layout, Order};
@@ -23,7 +23,7 @@ pub(super) enum Class {
 }
 
 /// What one reader reads in one go.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Unit {
     /// Small files: a range of [`Plan::small`].
     Small { from: u32, to: u32, bytes: usize, class: Class },
@@ -36,6 +36,8 @@ pub(super) enum Unit {
 pub(super) struct BigFile {
     pub(super) record: u32,
     pub(super) windows: u32,
+    /// Number of the unit that is its first window.
+    first_unit: usize,
 }
 
 /// What is to be done.
@@ -44,14 +46,32 @@ pub(super) struct Plan {
     pub(super) small: Vec<u32>,
     /// Big files by path.
     pub(super) big: Vec<BigFile>,
-    /// Everything that is read, in order.
-    pub(super) units: Vec<Unit>,
+    /// Units of small files, which come before the windows of big ones.
+    groups: Vec<Unit>,
+    /// Units in all.
+    pub(super) units: usize,
     /// Names beyond the first of files with several: record number -> number of the first.
     pub(super) hardlinks: HashMap<u32, u32>,
     /// Bytes of the longest unit.
     pub(super) longest: usize,
     /// Bytes of all files.
     pub(super) bytes: u64,
+    slice_size: u64,
+}
+
+impl Plan {
+    /// A unit by its number. Windows are made up as they are asked for: a sparse file may have billions.
+    pub(super) fn unit(&self, number: usize, tree: &Tree) -> Unit {
+        if let Some(group) = self.groups.get(number) {
+            return *group;
+        }
+        let big = self.big.partition_point(|file| file.first_unit <= number) - 1;
+        let file = self.big[big];
+        let window = (number - file.first_unit) as u32;
+        let offset = u64::from(window) * self.slice_size;
+        let len = (tree.records[file.record as usize].size - offset).min(self.slice_size) as usize;
+        Unit::Window { record: file.record, big: big as u32, number: window, offset, len }
+    }
 }
 
 /// Plans the packing of a tree.
@@ -59,10 +79,12 @@ pub(super) fn plan(tree: &Tree, layout: &Layout) -> Result<Plan> {
     let mut plan = Plan {
         small: Vec::new(),
         big: Vec::new(),
-        units: Vec::new(),
+        groups: Vec::new(),
+        units: 0,
         hardlinks: hardlinks(tree),
         longest: 0,
         bytes: 0,
+        slice_size: layout.slice_size as u64,
     };
     let mut packed = Vec::new();
     for (number, record) in tree.records.iter().enumerate() {
@@ -70,13 +92,16 @@ pub(super) fn plan(tree: &Tree, layout: &Layout) -> Result<Plan> {
         if record.kind != EntryKind::File || record.skipped {
             continue;
         }
-        plan.bytes += record.size;
+        plan.bytes = plan.bytes.saturating_add(record.size);
         if plan.hardlinks.contains_key(&number) {
             continue;
         }
         if record.size > layout.small_file {
-            let windows = record.size.div_ceil(layout.slice_size as u64) as u32;
-            plan.big.push(BigFile { record: number, windows });
+            let windows = u32::try_from(record.size.div_ceil(layout.slice_size as u64)).map_err(|_| {
+                let why = "the file has over four billion slices; pack with a bigger slice-size";
+                Error::new(Status::Limit, why).with_path(tree.host_path(record))
+            })?;
+            plan.big.push(BigFile { record: number, windows, first_unit: 0 });
         } else if !layout.no_skip && probe::is_packed_extension(path::extension(tree.names.name(record.name))) {
             packed.push(number);
         } else {
@@ -96,7 +121,13 @@ pub(super) fn plan(tree: &Tree, layout: &Layout) -> Result<Plan> {
     group(tree, &mut plan, 0..ordinary, Class::Ordinary, layout);
     let all = plan.small.len();
     group(tree, &mut plan, ordinary..all, Class::Packed, layout);
-    cut(tree, &mut plan, layout);
+    plan.units = plan.groups.len();
+    for file in &mut plan.big {
+        file.first_unit = plan.units;
+        plan.units += file.windows as usize;
+        let size = tree.records[file.record as usize].size;
+        plan.longest = plan.longest.max(size.min(layout.slice_size as u64) as usize);
+    }
     Ok(plan)
 }
 
@@ -124,31 +155,24 @@ fn sort_by_name(tree: &Tree, files: &mut [u32]) {
 }
 
 fn group(tree: &Tree, plan: &mut Plan, range: std::ops::Range<usize>, class: Class, layout: &Layout) {
+    let before = plan.groups.len();
     let mut from = range.start;
     let mut bytes = 0;
     for at in range.clone() {
         let size = tree.records[plan.small[at] as usize].size as usize;
         if at > from && (bytes + size > layout.block_size || at - from == MAX_UNIT_FILES) {
-            plan.units.push(Unit::Small { from: from as u32, to: at as u32, bytes, class });
+            plan.groups.push(Unit::Small { from: from as u32, to: at as u32, bytes, class });
             plan.longest = plan.longest.max(bytes);
             (from, bytes) = (at, 0);
         }
         bytes += size;
     }
     if from < range.end {
-        plan.units.push(Unit::Small { from: from as u32, to: range.end as u32, bytes, class });
+        plan.groups.push(Unit::Small { from: from as u32, to: range.end as u32, bytes, class });
         plan.longest = plan.longest.max(bytes);
     }
-}
-
-fn cut(tree: &Tree, plan: &mut Plan, layout: &Layout) {
-    for (big, file) in plan.big.iter().enumerate() {
-        let size = tree.records[file.record as usize].size;
-        for number in 0..file.windows {
-            let offset = u64::from(number) * layout.slice_size as u64;
-            let len = (size - offset).min(layout.slice_size as u64) as usize;
-            plan.units.push(Unit::Window { record: file.record, big: big as u32, number, offset, len });
-            plan.longest = plan.longest.max(len);
-        }
+    if plan.groups.len() > before + 1 {
+        // What duplicates leave of several units is put together into blocks of full size.
+        plan.longest = plan.longest.max(layout.block_size);
     }
 }

@@ -96,7 +96,7 @@ impl<'a> Reader<'a> {
                 let windows = self.plan.big[big as usize].windows;
                 let read = self.read_window(record, windows, number, offset, &mut buffer[..len]);
                 match read {
-                    Err(error) if self.lenient && error.status() != Status::Cancelled => {
+                    Err(error) if self.lenient && error.is_about_its_object() => {
                         let content = Content::Window { value: None, whole: None, noise: false };
                         Ok(ReadUnit { pieces: Vec::new(), content, skipped: vec![(record, error)] })
                     }
@@ -121,7 +121,7 @@ impl<'a> Reader<'a> {
             let result = self.fill(record, 0, &mut buffer[at..at + len]);
             if let Err(error) = result {
                 let error = error.with_path(self.tree.host_path(record));
-                if !self.lenient {
+                if !self.lenient || !error.is_about_its_object() {
                     return Err(error);
                 }
                 unit.skipped.push((number, error));

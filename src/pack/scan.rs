@@ -13,10 +13,10 @@ use walkdir::WalkDir;
 
 use crate::beneath::{DirectoryCache, Root};
 use crate::error::{Error, Result, Status, reserve};
-use crate::format::names::{Name, Names};
 use crate::format::path;
 use crate::format::row::EntryKind;
 use crate::options::{Key, Options};
+use crate::pack::names::{Name, Names};
 use crate::progress::{Phase, Reporter, UNKNOWN};
 use crate::sync;
 
@@ -81,12 +81,15 @@ fn host_path(source: &Path, names: &Names, name: Name) -> PathBuf {
     source.join(std::ffi::OsStr::from_bytes(&names.to_path(name)))
 }
 
-/// What is never packed: the archive itself, by device and inode.
+/// What is never packed: the archive itself.
 pub(super) struct Excluded {
-    /// The archive under its final name and the temporary file.
-    pub(super) files: Vec<(u64, u64)>,
-    /// The directory that they are in: packing changes its modification time, so none is recorded.
-    pub(super) directory: Option<(u64, u64)>,
+    /// Device and inode of the file that is being written, whatever its name is.
+    pub(super) temporary: (u64, u64),
+    /// Device and inode of the directory that it is in: packing changes its modification time, so none is recorded.
+    pub(super) directory: (u64, u64),
+    /// The name that it will have there. What has that name now is an older archive; other names of the same file
+    /// are files like any other.
+    pub(super) name: Vec<u8>,
 }
 
 /// Walks the tree below `source`, of which `root` is the open directory.
@@ -110,7 +113,7 @@ pub(super) fn scan(
         root_mtime_ns: mtime(&root_stat),
         skipped: Vec::new(),
     };
-    if excluded.directory == Some((root_stat.st_dev, root_stat.st_ino)) {
+    if excluded.directory == (root_stat.st_dev, root_stat.st_ino) {
         tree.root_mtime_ns = NO_MTIME;
     }
     let lenient = options.flag(Key::OnError);
@@ -155,7 +158,7 @@ fn walk(source: &Path, tree: &mut Tree, lenient: bool, reporter: &mut Reporter) 
             Ok(entry) => entry,
             Err(error) => {
                 let error = walk_error(&error);
-                if !lenient {
+                if !lenient || !error.is_about_its_object() {
                     return Err(error);
                 }
                 tree.skipped.push(error);
@@ -172,7 +175,7 @@ fn walk(source: &Path, tree: &mut Tree, lenient: bool, reporter: &mut Reporter) 
         reserve_record(&mut tree.records)?;
         tree.records.push(Record {
             name: tree.names.add(relative)?,
-            kind: EntryKind::File,
+            kind: if entry.file_type().is_dir() { EntryKind::Directory } else { EntryKind::File },
             skipped: false,
             mode: 0,
             mtime_ns: NO_MTIME,
@@ -235,7 +238,7 @@ impl Surveyor<'_> {
                 Ok(Some(extra)) => found.extras.push((number * CHUNK + i, extra)),
                 Err(error) => {
                     let error = error.with_path(host_path(self.source, self.names, record.name));
-                    if !self.lenient {
+                    if !self.lenient || !error.is_about_its_object() {
                         return Err(error);
                     }
                     record.skipped = true;
@@ -259,7 +262,11 @@ impl Surveyor<'_> {
         let name = self.names.name(record.name);
         let stat = rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)
             .map_err(|e| Error::os("can't look at it", e))?;
+        let walked_as_directory = record.kind == EntryKind::Directory;
         record.kind = kind(&stat);
+        if (record.kind == EntryKind::Directory) != walked_as_directory {
+            return Err(Error::new(Status::Changed, "it was replaced while the tree was being walked"));
+        }
         record.mode = (stat.st_mode & 0o7777) as u16;
         record.mtime_ns = mtime(&stat);
         record.inode = stat.st_ino;
@@ -267,14 +274,22 @@ impl Surveyor<'_> {
             record.size = stat.st_size as u64;
         }
         let identity = (stat.st_dev, stat.st_ino);
-        if record.kind == EntryKind::File && self.excluded.files.contains(&identity) {
+        if identity == self.excluded.temporary || self.is_older_archive(directory, name)? {
             record.skipped = true;
             return Ok(None);
         }
-        if self.excluded.directory == Some(identity) {
+        if self.excluded.directory == identity {
             record.mtime_ns = NO_MTIME;
         }
         self.extra(directory, name, record.kind, &stat)
+    }
+
+    fn is_older_archive(&self, directory: BorrowedFd<'_>, name: &[u8]) -> Result<bool> {
+        if name != self.excluded.name {
+            return Ok(false);
+        }
+        let stat = rustix::fs::fstat(directory).map_err(|e| Error::os("can't look at its directory", e))?;
+        Ok((stat.st_dev, stat.st_ino) == self.excluded.directory)
     }
 
     fn extra(&self, directory: BorrowedFd<'_>, name: &[u8], kind: EntryKind, stat: &Stat) -> Result<Option<Extra>> {

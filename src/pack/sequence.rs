@@ -3,11 +3,12 @@
 //! Runs on one thread and looks at hashes and numbers, never at timing, so that the layout is the same however
 //! many readers there are. Bytes move only where duplicates or holes leave gaps in a buffer.
 
-use blake3::hazmat::ChainingValue;
 use hashbrown::HashTable;
 
 use crate::error::{Error, Result, Status, reserve};
-use crate::format::hash::{Digest, merge_windows};
+use blake3::hazmat::ChainingValue;
+
+use crate::format::hash::{Digest, WindowMerger};
 use crate::options::Layout;
 use crate::pack::plan::{Class, Plan, Unit};
 use crate::pack::read::{Content, Piece, ReadUnit};
@@ -36,7 +37,7 @@ pub(super) enum FileContent<'a> {
 #[derive(Default)]
 struct Parts {
     slices: Vec<(u64, u32)>,
-    values: Vec<ChainingValue>,
+    windows: WindowMerger,
     hash: Option<Digest>,
     /// Some of its bytes were not there before.
     fresh: bool,
@@ -66,7 +67,6 @@ const UNNUMBERED: u32 = u32::MAX;
 
 /// Turns units into slices and blocks.
 pub(super) struct Sequencer<'a> {
-    tree: &'a Tree,
     plan: &'a Plan,
     layout: &'a Layout,
     slices: Vec<Slice>,
@@ -103,7 +103,6 @@ impl<'a> Sequencer<'a> {
             parts.push(Parts::default());
         }
         Ok(Sequencer {
-            tree,
             plan,
             layout,
             slices: Vec::new(),
@@ -122,8 +121,11 @@ impl<'a> Sequencer<'a> {
     pub(super) fn unit(&mut self, unit: &Unit, mut buffer: Vec<u8>, read: ReadUnit) -> Result<Sequenced> {
         let mut out = Sequenced::default();
         for (record, error) in read.skipped {
-            self.dropped.push(record);
-            out.skipped.push(error);
+            // Each window of a big file fails on its own; one report is enough.
+            if self.dropped.last() != Some(&record) {
+                self.dropped.push(record);
+                out.skipped.push(error);
+            }
         }
         match (unit, read.content) {
             (Unit::Small { class, bytes, .. }, Content::Small(files)) => {
@@ -265,9 +267,6 @@ impl<'a> Sequencer<'a> {
     fn group(&mut self, buffer: Vec<u8>, kept: Kept, out: &mut Sequenced) {
         if let Some(pending) = &mut self.pending {
             if pending.len + kept.len <= self.layout.block_size {
-                if pending.buffer.len() < pending.len + kept.len {
-                    pending.buffer.resize(pending.len + kept.len, 0);
-                }
                 pending.buffer[pending.len..pending.len + kept.len].copy_from_slice(&buffer[..kept.len]);
                 for number in kept.slices {
                     self.slices[number as usize].start += pending.len as u32;
@@ -308,17 +307,16 @@ impl<'a> Sequencer<'a> {
     fn end_window(&mut self, big: u32, number: u32, value: Option<ChainingValue>, whole: Option<Digest>) -> bool {
         let file = self.plan.big[big as usize];
         let parts = &mut self.parts[big as usize];
-        parts.values.extend(value);
+        if let Some(value) = value {
+            parts.windows.push(value);
+        }
         if number + 1 < file.windows {
             return false;
         }
-        let size = self.tree.records[file.record as usize].size;
-        parts.hash = whole;
+        let windows = std::mem::take(&mut parts.windows);
         // A file that was left out has fewer values than windows.
-        if file.windows > 1 && parts.values.len() == file.windows as usize {
-            parts.hash = Some(merge_windows(&parts.values, self.layout.slice_size as u64, size));
-        }
-        parts.values = Vec::new();
+        let complete = windows.count() == u64::from(file.windows);
+        parts.hash = if complete { windows.finish() } else { whole };
         if !parts.fresh && !parts.slices.is_empty() {
             self.stats.duplicate_files += 1;
         }

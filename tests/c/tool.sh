@@ -132,6 +132,47 @@ out_says '"link_target":"hello.txt"'
 if command -v python3 > /dev/null; then
     python3 -c 'import json,sys; [json.loads(line) for line in open("out", encoding="utf-8")]' || wrong "list --json is not JSON"
 fi
+
+# A part of the list: names with what lies below them, globs that stop at slashes, each entry once and in order.
+listed() {
+    [ "$(tr '\n' ' ' < out)" = "$1" ] || wrong "list gave '$(tr '\n' ' ' < out)' instead of '$1'"
+}
+mkdir -p globs/a/deep globs/b
+for name in a/x.c a/deep/y.c a-b a.c b/x.c 'b/[x].c' 'b/*' top.c; do
+    echo "$name" > "globs/$name"
+done
+run 0 pack -q globs globs.znippy
+run 0 list globs.znippy a
+listed 'a a/deep a/deep/y.c a/x.c '
+run 0 list globs.znippy a/ a/deep/y.c a/deep
+listed 'a a/deep a/deep/y.c a/x.c '
+run 0 list globs.znippy '*.c'
+listed 'a.c top.c '
+run 0 list globs.znippy '*/*.c'
+listed 'a/x.c b/[x].c b/x.c '
+run 0 list globs.znippy top.c 'a/*.c' 'a/d*'
+listed 'a/deep a/x.c top.c '
+run 0 list globs.znippy 'b/[x].c'
+listed 'b/[x].c '
+run 0 list globs.znippy 'b/*'
+listed 'b/* '
+run 0 list globs.znippy 'b/[!y].c' 'b/\[*'
+listed 'b/[x].c b/x.c '
+run 0 list globs.znippy '?'
+listed 'a b '
+run 0 list --json globs.znippy a-b
+[ "$(wc -l < out)" -eq 1 ] || wrong "list --json of one name has not one line"
+run 0 list -0 a.znippy "$bad_name"
+[ "$(tr -dc '\000' < out | wc -c)" -eq 1 ] || wrong "list of a name that is not UTF-8"
+for name in no-such 'no*such' '*/*/*/*' ../a /a ..; do
+    run 1 list globs.znippy "$name"
+    error_says "$name"
+    listed ''
+done
+run 1 list globs.znippy no-such a-b
+error_says no-such
+listed 'a-b '
+
 run 1 list no-such.znippy
 error_says 'no-such.znippy'
 run 1 list tree/hello.txt
@@ -144,6 +185,23 @@ run 0 cat a.znippy sub/noise
 cmp -s out tree/sub/noise || wrong "cat gave other bytes of a big file"
 run 0 cat a.znippy nothing
 [ ! -s out ] || wrong "cat of an empty file"
+for part in '0 1' '5 7' '0 4K' '2999990 100' '3000000 1' '99999999 5' '1000000 1M' '7 0' '2M 900000'; do
+    # shellcheck disable=SC2086 # two words
+    set -- $part
+    run 0 cat --offset "$1" --length "$2" a.znippy sub/noise
+    tail -c +"$(($(echo "$1" | sed 's/M/*1048576/') + 1))" tree/sub/noise | head -c "$2" > part
+    cmp -s out part || wrong "cat --offset $1 --length $2 gave other bytes"
+done
+run 0 cat --offset=2999000 a.znippy sub/noise
+tail -c 1000 tree/sub/noise | cmp -s - out || wrong "cat --offset alone gave other bytes"
+run 0 cat --length=1000 a.znippy sub/noise
+head -c 1000 tree/sub/noise | cmp -s - out || wrong "cat --length alone gave other bytes"
+run 2 cat --offset -1 a.znippy hello.txt
+error_says 'number of bytes'
+run 2 cat --length x a.znippy hello.txt
+error_says 'number of bytes'
+run 2 cat --length
+error_says 'value'
 run 1 cat a.znippy no/such
 error_says 'no/such'
 run 1 cat a.znippy sub

@@ -8,18 +8,18 @@ use crate::format::path;
 
 /// A name in a directory; 12 bytes.
 #[derive(Clone, Copy, Debug)]
-pub struct Name {
+pub(super) struct Name {
     /// Where the name starts in the arena, in units of bytes; 40 bits would do, 48 are there.
     start: [u8; 6],
     length: u8,
     _spare: u8,
     /// The directory's number.
-    pub directory: u32,
+    pub(super) directory: u32,
 }
 
 /// Names and directories.
 #[derive(Default)]
-pub struct Names {
+pub(super) struct Names {
     arena: Vec<u8>,
     directories: Vec<(u64, u32)>,
     numbers: HashMap<Box<[u8]>, u32>,
@@ -28,12 +28,12 @@ pub struct Names {
 
 impl Names {
     /// No names; directory 0 is the root, whose path is empty.
-    pub fn new() -> Names {
+    pub(super) fn new() -> Names {
         Names { directories: vec![(0, 0)], ..Names::default() }
     }
 
     /// Takes up a path that keeps the rules of [`path::check`].
-    pub fn add(&mut self, full: &[u8]) -> Result<Name> {
+    pub(super) fn add(&mut self, full: &[u8]) -> Result<Name> {
         let (directory, name) = path::split(full);
         let directory = self.directory_number(directory)?;
         let start = self.store(name)?;
@@ -43,7 +43,7 @@ impl Names {
     }
 
     /// The name without its directory.
-    pub fn name(&self, name: Name) -> &[u8] {
+    pub(super) fn name(&self, name: Name) -> &[u8] {
         let mut start = [0; 8];
         start[..6].copy_from_slice(&name.start);
         let start = u64::from_le_bytes(start) as usize;
@@ -51,13 +51,13 @@ impl Names {
     }
 
     /// The path of a directory; empty for the root.
-    pub fn directory(&self, number: u32) -> &[u8] {
+    pub(super) fn directory(&self, number: u32) -> &[u8] {
         let (start, length) = self.directories[number as usize];
         &self.arena[start as usize..start as usize + length as usize]
     }
 
     /// Writes the whole path into `buffer`.
-    pub fn path<'a>(&self, name: Name, buffer: &'a mut Vec<u8>) -> &'a [u8] {
+    pub(super) fn path<'a>(&self, name: Name, buffer: &'a mut Vec<u8>) -> &'a [u8] {
         buffer.clear();
         let directory = self.directory(name.directory);
         if !directory.is_empty() {
@@ -69,23 +69,18 @@ impl Names {
     }
 
     /// The whole path as a new vector.
-    pub fn to_path(&self, name: Name) -> Vec<u8> {
+    pub(super) fn to_path(&self, name: Name) -> Vec<u8> {
         let mut buffer = Vec::new();
         self.path(name, &mut buffer);
         buffer
     }
 
     /// Whole paths, byte by byte.
-    pub fn compare(&self, a: Name, b: Name) -> std::cmp::Ordering {
+    pub(super) fn compare(&self, a: Name, b: Name) -> std::cmp::Ordering {
         if a.directory == b.directory {
             return self.name(a).cmp(self.name(b));
         }
         self.bytes(a).cmp(self.bytes(b))
-    }
-
-    /// Directories that hold at least one name, the root included.
-    pub fn directory_count(&self) -> usize {
-        self.directories.len()
     }
 
     fn bytes(&self, name: Name) -> impl Iterator<Item = &u8> {
