@@ -38,7 +38,7 @@
  *
  * Threads that a call starts are joined before it returns, and all signals are blocked in them.
  *
- * Callbacks. The progress function runs on the thread that made the call; read_at of a source on any thread, one
+ * Callbacks. The progress and log functions run on the thread that made the call; read_at of a source on any thread, one
  * call at a time unless ZNIPPY_SOURCE_CONCURRENT is set. A callback may use other handles. A call of the same
  * reader from inside its own callback answers ZNIPPY_E_BUSY instead of waiting for itself. A callback must not
  * unwind (throw) or longjmp through the library, nor wait for another thread that needs the same reader.
