@@ -38,7 +38,7 @@
  *
  * Threads that a call starts are joined before it returns, and all signals are blocked in them.
  *
- * Callbacks. The progress function runs on the thread that made the call; read_at of a source on any thread, one
+ * Callbacks. The progress and log functions run on the thread that made the call; read_at of a source on any thread, one
  * call at a time unless ZNIPPY_SOURCE_CONCURRENT is set. A callback may use other handles. A call of the same
  * reader from inside its own callback answers ZNIPPY_E_BUSY instead of waiting for itself. A callback must not
  * unwind (throw) or longjmp through the library, nor wait for another thread that needs the same reader.
@@ -272,7 +272,7 @@ struct ArrowArrayStream;
 #define ZNIPPY_OPT_NO_SKIP 8
 
 /**
- * What to do where the name exists: 0 refuse, 1 replace.
+ * What to do where the name exists: 0 refuse, 1 replace; extraction also: 2 keep, 3 replace what is older.
  */
 #define ZNIPPY_OPT_OVERWRITE 9
 
@@ -325,6 +325,41 @@ struct ArrowArrayStream;
  * 1: restore set-user-id, set-group-id and sticky bits, which are dropped otherwise.
  */
 #define ZNIPPY_OPT_RESTORE_SETUID 19
+
+/**
+ * List: restore only what matches one of these globs, and what lies below it.
+ */
+#define ZNIPPY_OPT_INCLUDE 20
+
+/**
+ * List: don't restore what matches one of these globs, nor what lies below it.
+ */
+#define ZNIPPY_OPT_EXCLUDE 21
+
+/**
+ * List: restore only the entries with these paths and what lies below them.
+ */
+#define ZNIPPY_OPT_PREFIX 22
+
+/**
+ * Take so many components off the front of each path.
+ */
+#define ZNIPPY_OPT_STRIP_COMPONENTS 23
+
+/**
+ * Don't touch files that are as the archive has them: 0 rewrite all, 1 by size, time and mode, 2 by size and BLAKE3.
+ */
+#define ZNIPPY_OPT_SKIP_UNCHANGED 24
+
+/**
+ * 1: delete what is not in the archive.
+ */
+#define ZNIPPY_OPT_PRUNE 25
+
+/**
+ * 1: restore everything that is undamaged; the call ends with ZNIPPY_E_PARTIAL where something failed.
+ */
+#define ZNIPPY_OPT_KEEP_GOING 26
 
 /**
  * A regular file.
@@ -437,6 +472,16 @@ struct ArrowArrayStream;
 #define ZNIPPY_FEATURE_ZSTD 1
 
 /**
+ * Something was lost or left out, and the job goes on.
+ */
+#define ZNIPPY_LOG_WARNING 2
+
+/**
+ * What a user may want to know.
+ */
+#define ZNIPPY_LOG_INFO 3
+
+/**
  * A total that is not known (yet).
  */
 #define ZNIPPY_UNKNOWN UINT64_MAX
@@ -520,6 +565,12 @@ typedef int32_t (*znippy_progress_fn)(void *user_data, const znippy_progress *pr
  * Gives `user_data` back to the host: called exactly once, on any thread.
  */
 typedef void (*znippy_release_fn)(void *user_data);
+
+/**
+ * Called with a message of a job that names what it is about, on the thread that made the call and nowhere else.
+ * level is ZNIPPY_LOG_*; message is UTF-8, NUL-terminated, and ends with the callback.
+ */
+typedef void (*znippy_log_fn)(void *user_data, int32_t level, const char *message, size_t message_len);
 
 /**
  * What a job did; sizes are bytes. Set struct_size before the call.
@@ -625,6 +676,14 @@ typedef struct {
      * Wall time in seconds.
      */
     double seconds;
+    /**
+     * Entries that extraction left as they stood, by option.
+     */
+    uint64_t kept;
+    /**
+     * Names that extraction deleted because the archive doesn't have them.
+     */
+    uint64_t pruned;
 } znippy_stats;
 
 /**
@@ -936,7 +995,8 @@ znippy_status znippy_options_set_i64(znippy_options *options,
                                      znippy_error **err);
 
 /**
- * Sets an option that takes bytes; data may be NULL where len is 0.
+ * Sets an option that takes bytes; data may be NULL where len is 0. An option that is a list gets a further
+ * value each time, and loses all of them by an empty one.
  *
  * Ownership: the bytes are copied. Threads: one at a time.
  * Errors: ZNIPPY_E_UNSUPPORTED for an unknown key, ZNIPPY_E_INVALID_ARGUMENT for bytes or an option that don't fit.
@@ -980,6 +1040,20 @@ void znippy_options_set_progress(znippy_options *options,
                                  znippy_progress_fn function,
                                  void *user_data,
                                  znippy_release_fn release);
+
+/**
+ * Installs the log function in place of the one before; NULL removes it. It gets the messages of up to max_level.
+ *
+ * Ownership: user_data is the library's from here on, and released as by znippy_options_set_progress(). Threads: one
+ * at a time; calls that share options and run at the same time call the function each in its own thread.
+ * Errors: none.
+ */
+ZNIPPY_API
+void znippy_options_set_log(znippy_options *options,
+                            int32_t max_level,
+                            znippy_log_fn function,
+                            void *user_data,
+                            znippy_release_fn release);
 
 /**
  * Attaches a token in place of the one before; NULL detaches it.
@@ -1036,8 +1110,11 @@ znippy_status znippy_compress_dir(const char *src_dir,
  * Restores the whole archive below dest_dir, which is made where it doesn't exist; its parent must exist.
  * Nothing is written outside dest_dir, and no bytes that don't match their hash stay under a file's name.
  *
+ * With ZNIPPY_OPT_KEEP_GOING everything undamaged is restored: *stats_out is written then, ZNIPPY_E_PARTIAL comes
+ * back with the first failure and their number, and the log function gets each.
+ *
  * Ownership: takes nothing; stats_out may be NULL. Threads: any; progress is reported on the calling one.
- * Errors: any of I/O and format, ZNIPPY_E_EXISTS, ZNIPPY_E_UNSAFE_PATH, ZNIPPY_E_LIMIT, ZNIPPY_E_CANCELLED.
+ * Errors: any of I/O and format, ZNIPPY_E_PARTIAL, ZNIPPY_E_EXISTS, ZNIPPY_E_UNSAFE_PATH, ZNIPPY_E_LIMIT, ZNIPPY_E_CANCELLED.
  */
 ZNIPPY_API
 znippy_status znippy_extract_archive(const char *archive_path,

@@ -190,6 +190,11 @@ impl Error {
         self.0.status
     }
 
+    /// What happened, without the path.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
     /// The operating system's error number, or 0.
     pub fn os_code(&self) -> i32 {
         self.0.os_code

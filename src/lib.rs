@@ -27,6 +27,8 @@ pub mod extract;
 #[forbid(unsafe_code)]
 pub mod format;
 #[forbid(unsafe_code)]
+mod globs;
+#[forbid(unsafe_code)]
 pub mod options;
 #[forbid(unsafe_code)]
 pub mod pack;

@@ -3,144 +3,16 @@
 //! The C keys, the bounds that C can ask for, the tool's help and `docs/OPTIONS.md` are all made from
 //! [`OPTION_TABLE`] or checked against it. A call takes a snapshot of its options when it begins.
 
+mod table;
+
+pub use table::{Key, Kind, OPTION_TABLE, Spec, calls};
+
 use std::time::Duration;
 
 use crate::error::{Error, Result, Status};
+use crate::format::path;
+use crate::globs;
 use crate::progress::{CancelToken, LogFn, LogLevel, ProgressFn};
-
-/// What an option's value looks like.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A number between the bounds.
-    Int,
-    /// 0 or 1.
-    Flag,
-    /// One of the numbers from the lower to the upper bound, each with a meaning of its own.
-    Choice,
-    /// Bytes; the bounds are those of the length.
-    Bytes,
-}
-
-/// The calls that an option applies to, as bits of [`Spec::calls`].
-pub mod calls {
-    /// Packing.
-    pub const PACK: u32 = 1;
-    /// Extraction.
-    pub const EXTRACT: u32 = 2;
-    /// Opening and reading.
-    pub const READ: u32 = 4;
-    /// Verification.
-    pub const VERIFY: u32 = 8;
-}
-
-/// One row of the table.
-#[derive(Clone, Copy, Debug)]
-pub struct Spec {
-    /// The option.
-    pub key: Key,
-    /// Its name on command lines and in the archive, such as `block-size`.
-    pub name: &'static str,
-    /// What its value looks like.
-    pub kind: Kind,
-    /// The value where none is set (a preset may say otherwise).
-    pub default: i64,
-    /// The least value.
-    pub min: i64,
-    /// The greatest value.
-    pub max: i64,
-    /// The calls that it applies to.
-    pub calls: u32,
-    /// Whether it decides the layout and so is recorded in the archive.
-    pub recorded: bool,
-    /// One sentence, with units.
-    pub help: &'static str,
-}
-
-macro_rules! option_table {
-    ($($key:ident = $number:literal, $name:literal, $kind:ident, $default:expr, $min:expr, $max:expr,
-       $calls:expr, $recorded:literal, $help:literal;)*) => {
-        /// The options; the numbers are those of C and never change their meaning.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        #[repr(u32)]
-        pub enum Key { $(#[doc = $help] $key = $number,)* }
-
-        /// Every option there is.
-        pub const OPTION_TABLE: &[Spec] = &[$(Spec {
-            key: Key::$key, name: $name, kind: Kind::$kind, default: $default, min: $min, max: $max,
-            calls: $calls, recorded: $recorded, help: $help,
-        },)*];
-    };
-}
-
-const KIB: i64 = 1024;
-const MIB: i64 = 1024 * KIB;
-const GIB: i64 = 1024 * MIB;
-use calls::{EXTRACT, PACK, READ, VERIFY};
-
-option_table! {
-    Threads = 1, "threads", Int, 0, 0, 1024, PACK | EXTRACT | VERIFY, false,
-        "Worker threads; 0 takes as many as there are processors. Never changes the bytes of an archive.";
-    Level = 2, "level", Int, 3, -7, 22, PACK, true,
-        "zstd compression level.";
-    Preset = 3, "preset", Choice, 0, 0, 4, PACK, true,
-        "A set of values for level, block-size, slice-size and small-file: 0 default, 1 fast, 2 small, 3 max, 4 random.";
-    SmallFile = 4, "small-file", Int, MIB, 0, 64 * MIB, PACK, true,
-        "Files up to this many bytes share blocks with their neighbours.";
-    BlockSize = 5, "block-size", Int, 4 * MIB, 4 * KIB, 64 * MIB, PACK, true,
-        "Bytes of small files that are compressed as one block.";
-    SliceSize = 6, "slice-size", Int, 4 * MIB, 64 * KIB, 64 * MIB, PACK, true,
-        "Big files are cut into slices of this many bytes; a power of two.";
-    Order = 7, "order", Choice, 0, 0, 1, PACK, true,
-        "Order of small files in the archive: 0 by path, 1 by extension, file name and path.";
-    NoSkip = 8, "no-skip", Flag, 0, 0, 1, PACK, true,
-        "Try to compress every file, also those whose extension and first bytes say that they are compressed already.";
-    Overwrite = 9, "overwrite", Choice, 0, 0, 1, PACK | EXTRACT, false,
-        "What to do where the name exists: 0 refuse, 1 replace.";
-    OnError = 10, "on-error", Choice, 0, 0, 1, PACK, false,
-        "What to do with a source file that can't be read or changes while it is read: 0 fail, 1 leave it out and count it.";
-    MemoryLimit = 11, "memory-limit", Int, 0, 0, i64::MAX, PACK | EXTRACT | VERIFY, false,
-        "Most bytes for buffers and contexts; 0: packing takes what its level and block sizes need, everything else 32 MiB and 96 MiB a thread. A limit lowers threads, never changes bytes.";
-    RecordIds = 12, "record-ids", Flag, 0, 0, 1, PACK, true,
-        "Record numeric user and group ids.";
-    Repo = 13, "repo", Bytes, 0, 0, 4096, PACK, false,
-        "A UTF-8 label that is recorded in the index column repo.";
-    ProgressInterval = 14, "progress-interval", Int, 50, 0, 60_000, PACK | EXTRACT | VERIFY | READ, false,
-        "Least milliseconds between two calls of the progress function.";
-    CacheSize = 15, "cache-size", Int, 64 * MIB, 0, 1024 * GIB, READ, false,
-        "Bytes of decoded blocks and index segments that an open archive keeps.";
-    PlainIndex = 16, "plain-index", Flag, 0, 0, 1, PACK, true,
-        "Store index segments without compression.";
-    MaxEntrySize = 17, "max-entry-size", Int, GIB, 0, i64::MAX, READ, false,
-        "Entries of more bytes than this are not read into memory as a whole.";
-    RestoreIds = 18, "restore-ids", Flag, 0, 0, 1, EXTRACT, false,
-        "Give extracted files the recorded user and group ids.";
-    RestoreSetuid = 19, "restore-setuid", Flag, 0, 0, 1, EXTRACT, false,
-        "Restore set-user-id, set-group-id and sticky bits, which are dropped otherwise.";
-}
-
-impl Key {
-    /// The option with this number.
-    pub fn from_number(number: u32) -> Result<Key> {
-        OPTION_TABLE.iter().find(|spec| spec.key as u32 == number).map(|spec| spec.key).ok_or_else(|| {
-            Error::new(Status::Unsupported, format!("option {number} is not known to this version of the library"))
-        })
-    }
-
-    /// The option with this name.
-    pub fn from_name(name: &str) -> Option<Key> {
-        OPTION_TABLE.iter().find(|spec| spec.name == name).map(|spec| spec.key)
-    }
-
-    /// Its row in the table.
-    pub fn spec(self) -> &'static Spec {
-        // The table and the enum are made from one list.
-        OPTION_TABLE.iter().find(|spec| spec.key == self).unwrap_or(&OPTION_TABLE[0])
-    }
-
-    fn index(self) -> usize {
-        OPTION_TABLE.iter().position(|spec| spec.key == self).unwrap_or(0)
-    }
-}
 
 /// Where names exist already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,6 +21,10 @@ pub enum Overwrite {
     Refuse,
     /// An existing file is replaced by rename; an existing directory is kept and filled.
     Replace,
+    /// An existing file or link stays as it is.
+    Keep,
+    /// An existing file or link is replaced if it is older than the entry.
+    KeepNewer,
 }
 
 /// Order of small files in the archive.
@@ -181,7 +57,8 @@ pub struct Layout {
 #[derive(Clone)]
 pub struct Options {
     values: [Option<i64>; OPTION_TABLE.len()],
-    repo: Vec<u8>,
+    /// Values of options that are bytes, in the order in which they were set.
+    bytes: Vec<(Key, Vec<u8>)>,
     progress: Option<ProgressFn>,
     log: Option<LogFn>,
     cancel: CancelToken,
@@ -198,7 +75,7 @@ impl Options {
     pub fn new() -> Options {
         Options {
             values: [None; OPTION_TABLE.len()],
-            repo: Vec::new(),
+            bytes: Vec::new(),
             progress: None,
             log: None,
             cancel: CancelToken::new(),
@@ -208,7 +85,7 @@ impl Options {
     /// Sets a number, a flag or a choice.
     pub fn set(&mut self, key: Key, value: i64) -> Result<&mut Options> {
         let spec = key.spec();
-        if spec.kind == Kind::Bytes {
+        if spec.kind.is_bytes() {
             return Err(Error::new(Status::InvalidArgument, format!("option {} takes bytes, not a number", spec.name)));
         }
         if value < spec.min || value > spec.max {
@@ -227,20 +104,38 @@ impl Options {
         Ok(self)
     }
 
-    /// Sets an option that takes bytes.
+    /// Sets an option that takes bytes. One that is a list gets a further value; an empty one takes all away.
     pub fn set_bytes(&mut self, key: Key, value: &[u8]) -> Result<&mut Options> {
         let spec = key.spec();
-        if spec.kind != Kind::Bytes {
+        if !spec.kind.is_bytes() {
             return Err(Error::new(Status::InvalidArgument, format!("option {} takes a number, not bytes", spec.name)));
         }
-        if value.len() as u64 > spec.max as u64 || std::str::from_utf8(value).is_err() {
+        if value.len() as u64 > spec.max as u64 || (spec.kind == Kind::Bytes && std::str::from_utf8(value).is_err()) {
+            let what = if spec.kind == Kind::Bytes { "bytes of UTF-8" } else { "bytes" };
             return Err(Error::new(
                 Status::InvalidArgument,
-                format!("option {} takes at most {} bytes of UTF-8", spec.name, spec.max),
+                format!("option {} takes at most {} {what}", spec.name, spec.max),
             ));
         }
-        self.repo = value.to_vec();
+        match key {
+            _ if value.is_empty() => {}
+            Key::Include | Key::Exclude => globs::check(value)?,
+            Key::Prefix => path::check(value.strip_suffix(b"/").unwrap_or(value))
+                .map_err(|error| Error::new(Status::InvalidArgument, format!("option prefix: {error}")))?,
+            _ => {}
+        }
+        if spec.kind == Kind::Bytes || value.is_empty() {
+            self.bytes.retain(|(set, _)| *set != key);
+        }
+        if !value.is_empty() {
+            self.bytes.push((key, value.to_vec()));
+        }
         Ok(self)
+    }
+
+    /// The values of an option that is bytes.
+    pub fn bytes(&self, key: Key) -> impl Iterator<Item = &[u8]> {
+        self.bytes.iter().filter(move |(set, _)| *set == key).map(|(_, value)| value.as_slice())
     }
 
     /// The value in force: what was set, or what the preset says, or the default.
@@ -249,7 +144,12 @@ impl Options {
             return value;
         }
         let preset = self.values[Key::Preset.index()].unwrap_or(0);
-        preset_value(preset, key).unwrap_or(key.spec().default)
+        table::preset_value(preset, key).unwrap_or(key.spec().default)
+    }
+
+    /// Whether a number was set, to whatever value.
+    pub fn is_set(&self, key: Key) -> bool {
+        self.values[key.index()].is_some()
     }
 
     /// Installs the progress function.
@@ -279,6 +179,11 @@ impl Options {
         self.progress.clone()
     }
 
+    /// The log function.
+    pub fn log_function(&self) -> Option<LogFn> {
+        self.log.clone()
+    }
+
     /// The cancel token; one that nobody triggers where none was attached.
     pub fn cancel(&self) -> &CancelToken {
         &self.cancel
@@ -286,7 +191,7 @@ impl Options {
 
     /// The label for the column `repo`.
     pub fn repo(&self) -> &str {
-        std::str::from_utf8(&self.repo).unwrap_or_default()
+        self.bytes(Key::Repo).next().and_then(|value| std::str::from_utf8(value).ok()).unwrap_or_default()
     }
 
     /// Whether a flag is set.
@@ -332,7 +237,12 @@ impl Options {
 
     /// What to do where a name exists.
     pub fn overwrite(&self) -> Overwrite {
-        if self.get(Key::Overwrite) == 1 { Overwrite::Replace } else { Overwrite::Refuse }
+        match self.get(Key::Overwrite) {
+            1 => Overwrite::Replace,
+            2 => Overwrite::Keep,
+            3 => Overwrite::KeepNewer,
+            _ => Overwrite::Refuse,
+        }
     }
 
     /// Least time between two calls of the progress function.
@@ -351,23 +261,5 @@ impl Options {
             order: if self.get(Key::Order) == 1 { Order::Name } else { Order::Path },
             no_skip: self.flag(Key::NoSkip),
         }
-    }
-}
-
-/// What a preset says of an option; the figures behind the presets are in `docs/BENCHMARKS.md`.
-fn preset_value(preset: i64, key: Key) -> Option<i64> {
-    let (level, block, slice, small) = match preset {
-        1 => (1, 2 * MIB, 2 * MIB, 512 * KIB),
-        2 => (9, 16 * MIB, 16 * MIB, 4 * MIB),
-        3 => (19, 64 * MIB, 64 * MIB, 16 * MIB),
-        4 => (3, 256 * KIB, MIB, 128 * KIB),
-        _ => return None,
-    };
-    match key {
-        Key::Level => Some(level),
-        Key::BlockSize => Some(block),
-        Key::SliceSize => Some(slice),
-        Key::SmallFile => Some(small),
-        _ => None,
     }
 }

@@ -47,6 +47,10 @@ pub struct Stats {
     pub bytes_index: u64,
     /// Wall time in seconds.
     pub seconds: f64,
+    /// Entries that were not written: they stood as they should, or the options keep what was there.
+    pub kept: u64,
+    /// Names that were deleted because the archive doesn't have them.
+    pub pruned: u64,
 }
 
 impl Stats {

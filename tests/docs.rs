@@ -84,6 +84,7 @@ fn kind_name(kind: Kind) -> &'static str {
         Kind::Flag => "flag",
         Kind::Choice => "choice",
         Kind::Bytes => "text",
+        Kind::List => "list",
     }
 }
 
@@ -103,7 +104,7 @@ fn options_document_has_the_rows_of_the_table() {
     for spec in OPTION_TABLE {
         // Options that can be a MiB or more are sizes or limits in bytes.
         let size = |value: i64| if spec.max < 1 << 20 { value.to_string() } else { size(value) };
-        let default = if spec.kind == Kind::Bytes { "empty".to_owned() } else { size(spec.default) };
+        let default = if spec.kind.is_bytes() { "empty".to_owned() } else { size(spec.default) };
         let most = if spec.max == i64::MAX { "2^63 - 1".to_owned() } else { size(spec.max) };
         let (number, name, kind) = (spec.key as u32, spec.name, kind_name(spec.kind));
         let (least, calls) = (size(spec.min), call_names(spec.calls));

@@ -50,12 +50,15 @@ static bool parse_number(const char *text, int64_t *number) {
     return *end == '\0';
 }
 
-/* The names that people use for the numbers of the option "preset". */
-static bool parse_preset(const char *text, int64_t *number) {
-    static const char *const NAMES[] = {"default", "fast", "small", "max", "random"};
-    for (size_t i = 0; i < sizeof NAMES / sizeof NAMES[0]; i++) {
-        if (strcmp(text, NAMES[i]) == 0) {
-            *number = (int64_t)i;
+/* The names that people use for the numbers of options that are a choice. */
+static bool parse_choice(uint32_t key, const char *text, int64_t *number) {
+    static const char *const PRESETS[] = {"default", "fast", "small", "max", "random", NULL};
+    static const char *const OVERWRITE[] = {"refuse", "replace", "keep", "older", NULL};
+    static const char *const NONE[] = {NULL};
+    const char *const *names = key == ZNIPPY_OPT_PRESET ? PRESETS : key == ZNIPPY_OPT_OVERWRITE ? OVERWRITE : NONE;
+    for (int64_t i = 0; names[i]; i++) {
+        if (strcmp(text, names[i]) == 0) {
+            *number = i;
             return true;
         }
     }
@@ -64,11 +67,19 @@ static bool parse_preset(const char *text, int64_t *number) {
 
 /* Sets an option that takes bytes; where it takes a number instead, says between which bounds. */
 static bool set_text(struct request *request, const char *word, uint32_t key, const char *value) {
-    if (znippy_options_set_bytes(request->options, key, value, strlen(value), NULL) == ZNIPPY_OK) {
-        return true;
-    }
+    znippy_error *error = NULL;
     int64_t min = 0, max = 0;
     char what[256];
+    if (znippy_options_set_bytes(request->options, key, value, strlen(value), &error) == ZNIPPY_OK) {
+        return true;
+    }
+    /* Options with a number as a default are no bytes. */
+    if (znippy_options_get_i64(NULL, key, &min, NULL) != ZNIPPY_OK) {
+        snprintf(what, sizeof what, "%.200s", znippy_error_message(error));
+        znippy_error_free(error);
+        return mistake(request, word, what);
+    }
+    znippy_error_free(error);
     znippy_option_bounds(key, &min, &max);
     snprintf(what, sizeof what, "option %s takes a value between %" PRId64 " and %" PRId64 ", not '%.80s'",
              znippy_option_name(key), min, max, value);
@@ -81,7 +92,10 @@ static bool set_option(struct request *request, const char *word, const char *na
     if (key == 0) {
         return mistake(request, word, "no such option of the library, 'znippy help options' lists them");
     }
-    bool parsed = key == ZNIPPY_OPT_PRESET ? parse_preset(value, &number) : parse_number(value, &number);
+    if (znippy_options_get_i64(NULL, key, &number, NULL) != ZNIPPY_OK) {
+        return set_text(request, word, key, value);
+    }
+    bool parsed = parse_choice(key, value, &number);
     if (parsed && znippy_options_set_i64(request->options, key, number, NULL) == ZNIPPY_OK) {
         return true;
     }
@@ -123,6 +137,12 @@ static bool apply(struct request *request, const struct flag *flag, const char *
     }
     if (flag->id == FLAG_FORCE) {
         return set_option(request, word, "overwrite", "1");
+    }
+    if (flag->id == FLAG_UNCHANGED) {
+        return set_option(request, word, "skip-unchanged", request_has(request, FLAG_CHECKSUM) ? "2" : "1");
+    }
+    if (flag->id == FLAG_CHECKSUM) {
+        return set_option(request, word, "skip-unchanged", "2");
     }
     return flag->option ? set_option(request, word, flag->option, value ? value : "1") : true;
 }

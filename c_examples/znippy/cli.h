@@ -44,8 +44,17 @@ enum {
     FLAG_NULL = 1 << 10,
     FLAG_QUICK = 1 << 11,
     FLAG_HELP = 1 << 12,
-    FLAG_OFFSET = 1 << 13,
-    FLAG_LENGTH = 1 << 14
+    FLAG_INCLUDE = 1 << 13,
+    FLAG_EXCLUDE = 1 << 14,
+    FLAG_PREFIX = 1 << 15,
+    FLAG_STRIP = 1 << 16,
+    FLAG_OVERWRITE = 1 << 17,
+    FLAG_UNCHANGED = 1 << 18,
+    FLAG_CHECKSUM = 1 << 19,
+    FLAG_PRUNE = 1 << 20,
+    FLAG_KEEP_GOING = 1 << 21,
+    FLAG_OFFSET = 1 << 22,
+    FLAG_LENGTH = 1 << 23
 };
 
 /* A flag of the command line. Where `option` is set, the flag sets that option of the library, and its help

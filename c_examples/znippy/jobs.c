@@ -25,7 +25,16 @@ static void closing_line(const struct request *request, const char *verb, const 
 static int left_out(const znippy_stats *stats, const char *subject) {
     char what[96];
     snprintf(what, sizeof what, "done in part: %" PRIu64 " entries were left out", stats->skipped + stats->failed);
-    return complain(CODE_PARTIAL, subject, what, "leave on-error=1 away to see the first reason");
+    return complain(CODE_PARTIAL, subject, what, "each is named above");
+}
+
+/* Names what was left out or failed while the job went on. */
+static void on_log(void *user_data, int32_t level, const char *message, size_t len) {
+    (void)level;
+    progress_clear(user_data);
+    fputs("znippy: ", stderr);
+    put_escaped(stderr, message, len);
+    fputc('\n', stderr);
 }
 
 static int run_job(const struct request *request, job_fn job, const char *verb) {
@@ -35,6 +44,7 @@ static int run_job(const struct request *request, job_fn job, const char *verb) 
     memset(&stats, 0, sizeof stats);
     stats.struct_size = sizeof stats;
     progress_attach(&bar, request->options, request_has(request, FLAG_QUIET));
+    znippy_options_set_log(request->options, ZNIPPY_LOG_WARNING, on_log, &bar, NULL);
     znippy_status status = job(request, &stats, &error);
     progress_clear(&bar);
     if (status != ZNIPPY_OK && status != ZNIPPY_E_PARTIAL) {
@@ -44,7 +54,7 @@ static int run_job(const struct request *request, job_fn job, const char *verb) 
         report_print(&stats, request_has(request, FLAG_JSON));
     }
     if (status == ZNIPPY_E_PARTIAL) {
-        return complain_of(status, error, request->operands[0]);
+        znippy_error_free(error);
     }
     if (stats.skipped + stats.failed > 0) {
         return left_out(&stats, request->operands[0]);

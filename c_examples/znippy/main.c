@@ -5,12 +5,15 @@
 
 enum {
     JOB_FLAGS = FLAG_THREADS | FLAG_SET | FLAG_QUIET | FLAG_STATS | FLAG_JSON | FLAG_HELP,
+    FILTER_FLAGS = FLAG_INCLUDE | FLAG_EXCLUDE | FLAG_PREFIX | FLAG_STRIP,
+    UPDATE_FLAGS = FLAG_FORCE | FLAG_OVERWRITE | FLAG_UNCHANGED | FLAG_CHECKSUM | FLAG_PRUNE,
+    UNPACK_FLAGS = JOB_FLAGS | FILTER_FLAGS | UPDATE_FLAGS | FLAG_KEEP_GOING,
     PACK_FLAGS = JOB_FLAGS | FLAG_LEVEL | FLAG_PRESET | FLAG_NO_SKIP | FLAG_FORCE
 };
 
 const struct command COMMANDS[] = {
     {"pack", "DIR ARCHIVE", 2, PACK_FLAGS, "Pack a directory into an archive.", run_pack},
-    {"unpack", "ARCHIVE DIR", 2, JOB_FLAGS | FLAG_FORCE, "Restore the tree of an archive.", run_unpack},
+    {"unpack", "ARCHIVE DIR", 2, UNPACK_FLAGS, "Restore the tree of an archive.", run_unpack},
     {"list", "ARCHIVE [NAME|GLOB]...", 1, FLAG_LONG | FLAG_JSON | FLAG_NULL | FLAG_HELP,
      "Print the names in an archive.", run_list},
     {"cat", "ARCHIVE PATH", 2, FLAG_OFFSET | FLAG_LENGTH | FLAG_HELP,
@@ -25,6 +28,15 @@ const struct flag FLAGS[] = {
     {FLAG_THREADS, 'j', "threads", "N", "threads", NULL},
     {FLAG_NO_SKIP, 0, "no-skip", NULL, "no-skip", NULL},
     {FLAG_FORCE, 'f', "force", NULL, NULL, "Replace what exists under the same name."},
+    {FLAG_INCLUDE, 0, "include", "GLOB", "include", NULL},
+    {FLAG_EXCLUDE, 0, "exclude", "GLOB", "exclude", NULL},
+    {FLAG_PREFIX, 0, "prefix", "PATH", "prefix", NULL},
+    {FLAG_STRIP, 0, "strip-components", "N", "strip-components", NULL},
+    {FLAG_OVERWRITE, 0, "overwrite", "refuse|replace|keep|older", "overwrite", NULL},
+    {FLAG_UNCHANGED, 0, "skip-unchanged", NULL, NULL, "Don't touch files whose size, time and mode are the archive's."},
+    {FLAG_CHECKSUM, 0, "checksum", NULL, NULL, "Don't touch files whose bytes are the archive's, by BLAKE3."},
+    {FLAG_PRUNE, 0, "prune", NULL, "prune", NULL},
+    {FLAG_KEEP_GOING, 0, "keep-going", NULL, "keep-going", NULL},
     {FLAG_SET, 0, "set", "OPTION=VALUE", NULL, "Set any option; 'znippy help options' lists them."},
     {FLAG_QUIET, 'q', "quiet", NULL, NULL, "No progress bar and no closing line, also on a terminal."},
     {FLAG_STATS, 0, "stats", NULL, NULL, "Print the whole report at the end."},

@@ -30,6 +30,8 @@ pub struct StructureWalk {
     had_bytes: bool,
     /// Lengths of the prefixes of `path` that are entries and not directories, in ascending order.
     blocking: Vec<u16>,
+    /// Segments were left out: rows up to the next first one belong to an entry that was not walked.
+    jumped: bool,
 }
 
 impl StructureWalk {
@@ -38,10 +40,21 @@ impl StructureWalk {
         StructureWalk::default()
     }
 
+    /// Leaves out segments: the next one's first entry has this number. What those hold is not checked, but what
+    /// follows still has to come after what was walked before.
+    pub fn skip_to(&mut self, first_entry: u64) {
+        self.entries = first_entry;
+        self.jumped = true;
+    }
+
     /// Walks the next segment and calls `visit` for each row, after checking it.
     pub fn segment(&mut self, segment: &Segment, mut visit: impl FnMut(&WalkedRow<'_>) -> Result<()>) -> Result<()> {
         for i in 0..segment.rows() {
             let row = segment.row(i);
+            if self.jumped && row.chunk_seq != 0 {
+                continue;
+            }
+            self.jumped = false;
             if row.chunk_seq == 0 {
                 self.start(&row).map_err(|error| error.with_entry(row.path))?;
             } else {

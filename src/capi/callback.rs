@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, ThreadId};
 
-use super::types::{znippy_progress, znippy_progress_fn, znippy_release_fn};
+use super::types::{znippy_log_fn, znippy_progress, znippy_progress_fn, znippy_release_fn};
 use crate::error::{Error, Result, Status};
-use crate::progress::{Progress, ProgressFn};
+use crate::progress::{LogFn, LogLevel, Progress, ProgressFn};
 use crate::sync::Mutex;
 
 /// The host's pointer. It is the library's from the moment a call begins; dropping it gives it back, once.
@@ -64,6 +64,21 @@ pub(super) fn progress(function: znippy_progress_fn, user_data: UserData) -> Opt
     }))
 }
 
+/// The host's log function as the library wants it; `None` where there is none, which releases `user_data`.
+pub(super) fn log(max_level: i32, function: znippy_log_fn, user_data: UserData) -> Option<LogFn> {
+    let function = function?;
+    Some(Arc::new(move |level: LogLevel, message: &str| {
+        let level = level as i32;
+        if level > max_level {
+            return;
+        }
+        // No message is worth a failure: without memory there is none.
+        let Some(text) = terminated(message.as_bytes()) else { return };
+        // SAFETY: the host's function and pointer; the text lives until it returns.
+        unsafe { function(user_data.get(), level, text.as_ptr().cast::<c_char>(), text.len() - 1) }
+    }))
+}
+
 /// A copy of the bytes with a NUL at the end; `None` without memory.
 pub(super) fn terminated(bytes: &[u8]) -> Option<Vec<u8>> {
     let mut copy = Vec::new();
@@ -102,6 +117,15 @@ impl Inside {
             return Ok(());
         }
         Err(Error::new(Status::Busy, format!("{argument} is called from one of its own callbacks")))
+    }
+
+    /// The same log function, noting who is inside.
+    pub(super) fn watch_log(inside: &Arc<Inside>, function: LogFn) -> LogFn {
+        let inside = Arc::clone(inside);
+        Arc::new(move |level, message: &str| {
+            let _visit = inside.visit();
+            function(level, message);
+        })
     }
 
     /// The same progress function, noting who is inside.

@@ -66,7 +66,7 @@ pub const ZNIPPY_OPT_SLICE_SIZE: u32 = 6;
 pub const ZNIPPY_OPT_ORDER: u32 = 7;
 /// 1: try to compress every file, also those that look compressed already.
 pub const ZNIPPY_OPT_NO_SKIP: u32 = 8;
-/// What to do where the name exists: 0 refuse, 1 replace.
+/// What to do where the name exists: 0 refuse, 1 replace; extraction also: 2 keep, 3 replace what is older.
 pub const ZNIPPY_OPT_OVERWRITE: u32 = 9;
 /// What to do with a source file that can't be read or changes: 0 fail, 1 leave it out and count it.
 pub const ZNIPPY_OPT_ON_ERROR: u32 = 10;
@@ -88,6 +88,20 @@ pub const ZNIPPY_OPT_MAX_ENTRY_SIZE: u32 = 17;
 pub const ZNIPPY_OPT_RESTORE_IDS: u32 = 18;
 /// 1: restore set-user-id, set-group-id and sticky bits, which are dropped otherwise.
 pub const ZNIPPY_OPT_RESTORE_SETUID: u32 = 19;
+/// List: restore only what matches one of these globs, and what lies below it.
+pub const ZNIPPY_OPT_INCLUDE: u32 = 20;
+/// List: don't restore what matches one of these globs, nor what lies below it.
+pub const ZNIPPY_OPT_EXCLUDE: u32 = 21;
+/// List: restore only the entries with these paths and what lies below them.
+pub const ZNIPPY_OPT_PREFIX: u32 = 22;
+/// Take so many components off the front of each path.
+pub const ZNIPPY_OPT_STRIP_COMPONENTS: u32 = 23;
+/// Don't touch files that are as the archive has them: 0 rewrite all, 1 by size, time and mode, 2 by size and BLAKE3.
+pub const ZNIPPY_OPT_SKIP_UNCHANGED: u32 = 24;
+/// 1: delete what is not in the archive.
+pub const ZNIPPY_OPT_PRUNE: u32 = 25;
+/// 1: restore everything that is undamaged; the call ends with ZNIPPY_E_PARTIAL where something failed.
+pub const ZNIPPY_OPT_KEEP_GOING: u32 = 26;
 
 /// A regular file.
 pub const ZNIPPY_KIND_FILE: u32 = 0;
@@ -138,6 +152,11 @@ pub const ZNIPPY_SOURCE_CONCURRENT: u32 = 1;
 /// znippy_features(): this build packs and reads zstd.
 pub const ZNIPPY_FEATURE_ZSTD: u64 = 1;
 
+/// Something was lost or left out, and the job goes on.
+pub const ZNIPPY_LOG_WARNING: i32 = 2;
+/// What a user may want to know.
+pub const ZNIPPY_LOG_INFO: i32 = 3;
+
 /// A total that is not known (yet).
 pub const ZNIPPY_UNKNOWN: u64 = u64::MAX;
 
@@ -147,7 +166,7 @@ mod tests {
     use crate::error::STATUS_TABLE;
     use crate::format::row::EntryKind;
     use crate::options::{Key, OPTION_TABLE};
-    use crate::progress::{Phase, UNKNOWN};
+    use crate::progress::{LogLevel, Phase, UNKNOWN};
 
     /// Pairs of a constant's name and its value.
     macro_rules! named {
@@ -208,6 +227,13 @@ mod tests {
             ZNIPPY_OPT_MAX_ENTRY_SIZE,
             ZNIPPY_OPT_RESTORE_IDS,
             ZNIPPY_OPT_RESTORE_SETUID,
+            ZNIPPY_OPT_INCLUDE,
+            ZNIPPY_OPT_EXCLUDE,
+            ZNIPPY_OPT_PREFIX,
+            ZNIPPY_OPT_STRIP_COMPONENTS,
+            ZNIPPY_OPT_SKIP_UNCHANGED,
+            ZNIPPY_OPT_PRUNE,
+            ZNIPPY_OPT_KEEP_GOING,
         );
         let constants: Vec<_> = constants.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
         let c_name = |name: &str| format!("ZNIPPY_OPT_{}", name.to_uppercase().replace('-', "_"));
@@ -240,5 +266,6 @@ mod tests {
         ];
         assert!(phases.iter().all(|(number, phase)| *number == *phase as u32));
         assert_eq!(ZNIPPY_UNKNOWN, UNKNOWN);
+        assert_eq!((ZNIPPY_LOG_WARNING, ZNIPPY_LOG_INFO), (LogLevel::Warning as i32, LogLevel::Info as i32));
     }
 }

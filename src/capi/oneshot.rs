@@ -45,8 +45,11 @@ pub unsafe extern "C" fn znippy_compress_dir(
 /// Restores the whole archive below dest_dir, which is made where it doesn't exist; its parent must exist.
 /// Nothing is written outside dest_dir, and no bytes that don't match their hash stay under a file's name.
 ///
+/// With ZNIPPY_OPT_KEEP_GOING everything undamaged is restored: *stats_out is written then, ZNIPPY_E_PARTIAL comes
+/// back with the first failure and their number, and the log function gets each.
+///
 /// Ownership: takes nothing; stats_out may be NULL. Threads: any; progress is reported on the calling one.
-/// Errors: any of I/O and format, ZNIPPY_E_EXISTS, ZNIPPY_E_UNSAFE_PATH, ZNIPPY_E_LIMIT, ZNIPPY_E_CANCELLED.
+/// Errors: any of I/O and format, ZNIPPY_E_PARTIAL, ZNIPPY_E_EXISTS, ZNIPPY_E_UNSAFE_PATH, ZNIPPY_E_LIMIT, ZNIPPY_E_CANCELLED.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn znippy_extract_archive(
     archive_path: *const c_char,
@@ -66,8 +69,9 @@ pub unsafe extern "C" fn znippy_extract_archive(
             )
         };
         let archive = Archive::open(archive, &options)?;
-        write_stats(out, &extract::extract_all(&archive, destination, &options)?);
-        Ok(())
+        let outcome = extract::extract_tree(&archive, destination, &options)?;
+        write_stats(out, &outcome.stats);
+        outcome.error().map_or(Ok(()), Err)
     };
     // SAFETY: null or writable as the header demands.
     unsafe { guarded(err, body) }
@@ -102,5 +106,7 @@ pub(super) fn write_stats(out: Option<Out<znippy_stats>>, stats: &Stats) {
         bytes_index: stats.bytes_index,
         ratio: stats.ratio(),
         seconds: stats.seconds,
+        kept: stats.kept,
+        pruned: stats.pruned,
     });
 }

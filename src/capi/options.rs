@@ -9,9 +9,9 @@ use super::cancel::znippy_cancel;
 use super::error::znippy_error;
 use super::handle::{Opaque, enter, find, give, take_back};
 use super::pointer::{bytes, invalid, required};
-use super::types::{znippy_progress_fn, znippy_release_fn, znippy_status};
+use super::types::{znippy_log_fn, znippy_progress_fn, znippy_release_fn, znippy_status};
 use crate::error::Result;
-use crate::options::{Key, Kind, Options};
+use crate::options::{Key, Options};
 use crate::progress::CancelToken;
 use crate::sync::{Mutex, MutexGuard};
 
@@ -89,7 +89,8 @@ pub unsafe extern "C" fn znippy_options_set_i64(
     unsafe { guarded(err, body) }
 }
 
-/// Sets an option that takes bytes; data may be NULL where len is 0.
+/// Sets an option that takes bytes; data may be NULL where len is 0. An option that is a list gets a further
+/// value each time, and loses all of them by an empty one.
 ///
 /// Ownership: the bytes are copied. Threads: one at a time.
 /// Errors: ZNIPPY_E_UNSUPPORTED for an unknown key, ZNIPPY_E_INVALID_ARGUMENT for bytes or an option that don't fit.
@@ -127,7 +128,7 @@ pub unsafe extern "C" fn znippy_options_get_i64(
         let options = unsafe { snapshot(options) }?;
         let place = required(value_out, "value_out")?;
         let spec = Key::from_number(key)?.spec();
-        if spec.kind == Kind::Bytes {
+        if spec.kind.is_bytes() {
             return Err(invalid(format!("option {} holds bytes, not a number", spec.name)));
         }
         // SAFETY: not null, and writable as the header demands.
@@ -184,6 +185,33 @@ pub unsafe extern "C" fn znippy_options_set_progress(
     });
 }
 
+/// Installs the log function in place of the one before; NULL removes it. It gets the messages of up to max_level.
+///
+/// Ownership: user_data is the library's from here on, and released as by znippy_options_set_progress(). Threads: one
+/// at a time; calls that share options and run at the same time call the function each in its own thread.
+/// Errors: none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn znippy_options_set_log(
+    options: *mut znippy_options,
+    max_level: i32,
+    function: znippy_log_fn,
+    user_data: *mut c_void,
+    release: znippy_release_fn,
+) {
+    let user_data = UserData::new(user_data, release);
+    shielded((), || {
+        let new = callback::log(max_level, function, user_data);
+        // SAFETY: null or live as the header demands.
+        let Ok(options) = (unsafe { enter(options, "options") }) else { return };
+        let mut guard = lock(&options);
+        let old = guard.log_function();
+        guard.set_log(new);
+        // The old function may be released here, which is the host's code.
+        drop(guard);
+        drop(old);
+    });
+}
+
 /// Attaches a token in place of the one before; NULL detaches it.
 ///
 /// Ownership: takes a reference of its own. Threads: one at a time. Errors: none.
@@ -207,11 +235,12 @@ pub unsafe extern "C" fn znippy_options_set_cancel(options: *mut znippy_options,
 mod tests {
     use super::*;
     use crate::capi::{
-        ZNIPPY_E_INVALID_ARGUMENT, ZNIPPY_E_UNSUPPORTED, ZNIPPY_OK, ZNIPPY_OPT_LEVEL, ZNIPPY_OPT_PRESET,
-        ZNIPPY_OPT_REPO, znippy_error_message, znippy_progress,
+        ZNIPPY_E_INVALID_ARGUMENT, ZNIPPY_E_UNSUPPORTED, ZNIPPY_LOG_WARNING, ZNIPPY_OK, ZNIPPY_OPT_LEVEL,
+        ZNIPPY_OPT_PRESET, ZNIPPY_OPT_REPO, znippy_error_message, znippy_progress,
     };
     use crate::options::OPTION_TABLE;
-    use std::ffi::CStr;
+    use crate::progress::LogLevel;
+    use std::ffi::{CStr, c_char};
     use std::ptr::{null, null_mut};
     use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -283,6 +312,37 @@ mod tests {
                 assert_eq!((min, max), (spec.min, spec.max));
             }
             assert_eq!(znippy_option_bounds(0, &raw mut min, &raw mut max), ZNIPPY_E_UNSUPPORTED);
+        }
+    }
+
+    unsafe extern "C" fn heard(user_data: *mut c_void, level: i32, message: *const c_char, len: usize) {
+        // SAFETY: the tests pass a pointer to a live counter, the library a terminated message.
+        unsafe {
+            assert_eq!(CStr::from_ptr(message).count_bytes(), len);
+            (*user_data.cast::<AtomicUsize>()).fetch_add(level as usize * 100, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn log_gets_messages_up_to_its_level_and_its_user_data_is_released_once() {
+        let counter = AtomicUsize::new(0);
+        let user_data = (&raw const counter).cast_mut().cast();
+        // SAFETY: live handles; the counter outlives them.
+        unsafe {
+            let options = znippy_options_new();
+            znippy_options_set_log(options, ZNIPPY_LOG_WARNING, Some(heard), user_data, Some(count));
+            let shared = snapshot(options).unwrap();
+            shared.log(LogLevel::Info, "too much");
+            shared.log(LogLevel::Warning, "what matters");
+            assert_eq!(counter.load(Ordering::Relaxed), 200);
+            drop(shared);
+            znippy_options_set_log(options, ZNIPPY_LOG_WARNING, None, null_mut(), None);
+            assert_eq!(counter.load(Ordering::Relaxed), 201, "removed");
+            znippy_options_set_log(null_mut(), ZNIPPY_LOG_WARNING, Some(heard), user_data, Some(count));
+            assert_eq!(counter.load(Ordering::Relaxed), 202, "no options");
+            znippy_options_set_log(options, ZNIPPY_LOG_WARNING, Some(heard), user_data, Some(count));
+            znippy_options_free(options);
+            assert_eq!(counter.load(Ordering::Relaxed), 203, "freed");
         }
     }
 

@@ -88,7 +88,7 @@ impl Call<'_> {
         Arc::clone(&self.keep)
     }
 
-    /// The options of this call. Its progress function counts as inside the reader.
+    /// The options of this call. Its progress and log functions count as inside the reader.
     ///
     /// # Safety
     /// `options` is null or readable.
@@ -97,6 +97,8 @@ impl Call<'_> {
         let mut options = unsafe { snapshot(options) }?;
         let function = options.progress().map(|function| Inside::watch(&self.entered.inside, function));
         options.set_progress(function);
+        let log = options.log_function().map(|function| Inside::watch_log(&self.entered.inside, function));
+        options.set_log(log);
         Ok(options)
     }
 }

@@ -12,6 +12,11 @@ pub type znippy_status = i32;
 pub type znippy_progress_fn =
     Option<unsafe extern "C" fn(user_data: *mut c_void, progress: *const znippy_progress) -> i32>;
 
+/// Called with a message of a job that names what it is about, on the thread that made the call and nowhere else.
+/// level is ZNIPPY_LOG_*; message is UTF-8, NUL-terminated, and ends with the callback.
+pub type znippy_log_fn =
+    Option<unsafe extern "C" fn(user_data: *mut c_void, level: i32, message: *const c_char, message_len: usize)>;
+
 /// Gives `user_data` back to the host: called exactly once, on any thread.
 pub type znippy_release_fn = Option<unsafe extern "C" fn(user_data: *mut c_void)>;
 
@@ -123,6 +128,10 @@ pub struct znippy_stats {
     pub ratio: f64,
     /// Wall time in seconds.
     pub seconds: f64,
+    /// Entries that extraction left as they stood, by option.
+    pub kept: u64,
+    /// Names that extraction deleted because the archive doesn't have them.
+    pub pruned: u64,
 }
 
 /// Facts about an open archive; sizes are bytes. Set struct_size before the call.
@@ -208,7 +217,7 @@ unsafe impl Sized32 for znippy_entry_info {
 }
 // SAFETY: as above.
 unsafe impl Sized32 for znippy_stats {
-    const MINIMUM: usize = offset_of!(znippy_stats, seconds) + size_of::<f64>();
+    const MINIMUM: usize = offset_of!(znippy_stats, pruned) + size_of::<u64>();
 }
 // SAFETY: as above.
 unsafe impl Sized32 for znippy_archive_info {

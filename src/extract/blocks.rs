@@ -36,7 +36,7 @@ pub(super) fn write_files(job: &Job<'_>, options: &Options, reporter: &mut Repor
         || Worker::new(job),
         |worker, task| worker.run(&job.plan.slices[task]),
     );
-    if result.is_err() {
+    if result.is_err() || job.failures.any() {
         job.unfinished.remove(job.root, job.plan);
     }
     result
@@ -68,16 +68,28 @@ impl<'a> Worker<'a> {
         let mut done = Stats::default();
         for of_block in slices.chunk_by(|a, b| a.block == b.block) {
             self.job.check()?;
-            self.decode(of_block[0].block, &mut done)?;
+            if let Err(error) = self.decode(of_block[0].block, &mut done) {
+                for slice in of_block {
+                    self.failed(slice, error.clone())?;
+                }
+                continue;
+            }
             for slice in of_block {
-                self.check(slice)?;
+                if let Err(error) = self.check(slice) {
+                    self.failed(slice, error)?;
+                }
             }
             for some in of_block.chunks(FILES_BETWEEN_CHECKS) {
                 self.job.check()?;
                 let before = (done.files, done.bytes_out);
                 for slice in some {
-                    let node = self.job.plan.file_of(slice);
-                    self.write(slice, &mut done).map_err(|error| self.job.plan.tree.named(node, error))?;
+                    // What failed before, or has no right bytes, is not written.
+                    if self.job.failures.any() && self.job.failures.has_file(self.job.plan.file_number(slice)) {
+                        continue;
+                    }
+                    if let Err(error) = self.write(slice, &mut done) {
+                        self.failed(slice, error)?;
+                    }
                 }
                 self.job.counters.add(done.files - before.0, done.bytes_out - before.1);
             }
@@ -88,6 +100,12 @@ impl<'a> Worker<'a> {
         stats.bytes_in += done.bytes_in;
         stats.bytes_out += done.bytes_out;
         Ok(())
+    }
+
+    /// Notes that the file of a slice failed; the error comes back where that ends the job.
+    fn failed(&self, slice: &Slice, error: Error) -> Result<()> {
+        let plan = self.job.plan;
+        self.job.failures.note_file(plan.file_number(slice), plan.tree.named(plan.file_of(slice), error))
     }
 
     fn decode(&mut self, number: u32, done: &mut Stats) -> Result<()> {

@@ -1,9 +1,10 @@
 //! Directories: made before everything else, given their modes and times after everything else.
 
+use std::collections::HashSet;
 use std::os::fd::AsFd;
 
 use crate::archive::Archive;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Status};
 use crate::extract::handles::Handles;
 use crate::extract::job::Job;
 use crate::extract::metadata::DEFAULT_DIRECTORY_MODE;
@@ -13,33 +14,143 @@ use crate::progress::Reporter;
 /// Between so many directories the caller is told how far things are.
 const BETWEEN_REPORTS: usize = 64;
 
-/// Makes all directories, parents first. Until the end they are for the owner alone.
-pub(super) fn make(job: &Job<'_>, reporter: &mut Reporter) -> Result<()> {
+/// Directories that were there before.
+#[derive(Default)]
+pub(super) struct Existing {
+    /// By number; no more than were dealt with so far.
+    there: Vec<bool>,
+    /// Those that had to be made writable, and the modes that they had.
+    opened: Vec<(u32, u32)>,
+    /// Those that could not be made.
+    failed: HashSet<u32>,
+}
+
+/// Makes all directories, parents first. Until the end they are for the owner alone. `existing` is right also
+/// where this fails halfway.
+pub(super) fn make(job: &Job<'_>, existing: &mut Existing, reporter: &mut Reporter) -> Result<()> {
     let tree = &job.plan.tree;
     let mut handles = Handles::new(1);
+    let mut busy = None;
+    existing.there.push(true);
     for (number, node) in tree.directories().iter().enumerate().skip(ROOT as usize + 1) {
         if number % BETWEEN_REPORTS == 0 {
             reporter.tick(None)?;
         }
-        let mode = if node.mode().is_some() { 0o700 } else { DEFAULT_DIRECTORY_MODE };
-        handles
-            .get(job.root, tree, node.directory)
-            .and_then(|parent| parent.make_directory(tree.name(node), mode))
-            .map_err(|error| tree.named(node, error))?;
+        let number = number as u32;
+        let found = match make_one(job, existing, &mut handles, number) {
+            Ok(found) => found,
+            Err(error) => {
+                job.failures.note(1, tree.named(node, error))?;
+                existing.failed.insert(number);
+                None
+            }
+        };
+        existing.there.push(found.is_some());
+        if found.is_some_and(|mode| mode & 0o700 != 0o700)
+            && busy.get_or_insert_with(|| busy_directories(job))[number as usize]
+        {
+            open_up(job, existing, number).or_else(|error| job.failures.note(0, error))?;
+        }
     }
     Ok(())
 }
 
+/// Makes a directory; where it was there already, its mode comes back.
+fn make_one(job: &Job<'_>, existing: &mut Existing, handles: &mut Handles, number: u32) -> Result<Option<u32>> {
+    let tree = &job.plan.tree;
+    let node = &tree.directories()[number as usize];
+    let name = tree.name(node);
+    let mode = if node.mode().is_some() { 0o700 } else { DEFAULT_DIRECTORY_MODE };
+    let parent = handles.get(job.root, tree, node.directory)?;
+    match parent.make_directory(name, mode) {
+        Err(error) if error.status() == Status::Permission && node.directory != ROOT => {
+            open_up(job, existing, node.directory)?;
+            parent.make_directory(name, mode)
+        }
+        Err(error) if job.settings.prune && error.rule() == Some("sandbox.directory") => {
+            let failed = |errno| Error::os("can't delete what stands in the directory's place", errno);
+            parent.delete(name, false).map_err(failed)?;
+            parent.make_directory(name, mode)
+        }
+        result => result,
+    }
+}
+
+/// Directories that something is written into.
+fn busy_directories(job: &Job<'_>) -> Vec<bool> {
+    let plan = job.plan;
+    let mut busy = vec![false; plan.tree.directories().len()];
+    let links = plan.hardlinks.iter().map(|link| &plan.files[link.file as usize]);
+    let nodes = plan.slices.iter().map(|slice| plan.file_of(slice)).chain(links).chain(&plan.fifos);
+    nodes.chain(plan.symlinks.iter().map(|link| &link.node)).for_each(|node| busy[node.directory as usize] = true);
+    busy
+}
+
+/// Makes an existing directory writable for its owner, until the end.
+fn open_up(job: &Job<'_>, existing: &mut Existing, number: u32) -> Result<()> {
+    let tree = &job.plan.tree;
+    let node = &tree.directories()[number as usize];
+    let mut path = Vec::new();
+    let parent = job.root.directory(tree.directory_path(node.directory, &mut path))?;
+    let named = |error| tree.named(node, error);
+    let failed = |errno| named(Error::os("can't look at the directory", errno));
+    let mode = parent.status(tree.name(node)).map_err(failed)?.st_mode & 0o7777;
+    parent.open_up(tree.name(node), mode).map_err(named)?;
+    if existing.there.get(number as usize) == Some(&true) {
+        existing.opened.push((number, mode));
+    }
+    Ok(())
+}
+
+/// After a failure: gives the directories their modes, as far as that goes. Times are left alone, since what is in
+/// the directories is not what the archive has.
+pub(super) fn abandon(job: &Job<'_>, existing: &Existing) {
+    let tree = &job.plan.tree;
+    for number in (ROOT + 1..existing.there.len() as u32).rev() {
+        let opened = existing.opened.iter().find(|(opened, _)| *opened == number).map(|(_, mode)| *mode);
+        let node = &tree.directories()[number as usize];
+        if let Some(mode) = node.mode().map(|mode| job.policy.allowed(mode)).or(opened)
+            && let Ok(readable) = job.root.readable_directory(tree.path(node, &mut Vec::new()))
+        {
+            let _ = job.policy.apply_mode_and_time(readable.as_fd(), Some(mode), None);
+        }
+    }
+}
+
 /// Sets modes and times, the deepest first: a parent may forbid to look into it.
-pub(super) fn finish(job: &Job<'_>, reporter: &mut Reporter) -> Result<()> {
+pub(super) fn finish(job: &Job<'_>, existing: &Existing, reporter: &mut Reporter) -> Result<()> {
     let tree = &job.plan.tree;
     for (number, node) in tree.directories().iter().enumerate().skip(ROOT as usize + 1).rev() {
         if number % BETWEEN_REPORTS == 0 {
             reporter.tick(None)?;
         }
-        if has_attributes(node) {
+        if !existing.failed.is_empty() && existing.failed.contains(&(number as u32)) {
+            continue;
+        }
+        finish_one(job, existing, number, node).or_else(|error| job.failures.note(1, error))?;
+    }
+    Ok(())
+}
+
+fn finish_one(job: &Job<'_>, existing: &Existing, number: usize, node: &Node) -> Result<()> {
+    let tree = &job.plan.tree;
+    {
+        let opened = existing.opened.iter().find(|(opened, _)| *opened as usize == number);
+        if has_attributes(node) || opened.is_some() {
             let mut path = Vec::new();
             let readable = job.root.readable_directory(tree.path(node, &mut path))?;
+            // One that was there before and has everything already is not touched.
+            if opened.is_none()
+                && existing.there.get(number) == Some(&true)
+                && rustix::fs::fstat(&readable).is_ok_and(|status| job.policy.matches(&status, node, tree))
+            {
+                return Ok(());
+            }
+            if let (Some((_, mode)), None) = (opened, node.mode()) {
+                job.policy
+                    .apply_mode_and_time(readable.as_fd(), Some(*mode), None)
+                    .map_err(|error| error.with_entry(&path))?;
+            }
             job.policy.apply(readable.as_fd(), node, tree).map_err(|error| error.with_entry(&path))?;
         }
     }

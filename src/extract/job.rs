@@ -6,9 +6,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::archive::Archive;
 use crate::error::{Error, Result, Status};
 use crate::extract::big::Unfinished;
+use crate::extract::failures::Failures;
 use crate::extract::metadata::Policy;
 use crate::extract::plan::Plan;
 use crate::extract::sandbox::Root;
+use crate::extract::settings::Settings;
 use crate::progress::{CancelToken, Counters};
 use crate::stats::Stats;
 
@@ -17,6 +19,8 @@ pub(super) struct Job<'a> {
     pub(super) archive: &'a Archive,
     pub(super) plan: &'a Plan,
     pub(super) root: &'a Root,
+    pub(super) settings: &'a Settings,
+    pub(super) failures: &'a Failures,
     pub(super) policy: Policy,
     /// Whether files and links that exist are replaced.
     pub(super) replace: bool,

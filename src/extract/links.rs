@@ -10,6 +10,7 @@ use crate::extract::handles::Handles;
 use crate::extract::job::Job;
 use crate::extract::records::Hardlink;
 use crate::extract::sandbox::{Directory, Leftover};
+use crate::extract::survey::Standing;
 use crate::extract::tree::Node;
 use crate::progress::Reporter;
 
@@ -26,8 +27,21 @@ pub(super) fn make_hardlinks(job: &Job<'_>, reporter: &mut Reporter) -> Result<V
             reporter.tick(None)?;
         }
         let (node, of) = (&job.plan.files[link.file as usize], &job.plan.files[link.of as usize]);
-        let of_directory = of_handles.get(job.root, tree, of.directory)?;
-        let directory = handles.get(job.root, tree, node.directory)?;
+        if job.plan.standing(link.of) == Standing::Kept || job.failures.has_file(link.of) {
+            // Under that name stands something else, or nothing: the link is written from its own rows.
+            refused.push(*link);
+            continue;
+        }
+        let found = of_handles.get(job.root, tree, of.directory).and_then(|of_directory| {
+            handles.get(job.root, tree, node.directory).map(|directory| (of_directory, directory))
+        });
+        let (of_directory, directory) = match found {
+            Ok(found) => found,
+            Err(error) => {
+                job.failures.note_file(link.file, tree.named(node, error))?;
+                continue;
+            }
+        };
         let temporary = job.root.temporary_name(u64::from(link.file));
         let made = place(job, directory, tree.name(node), temporary, |directory, name| {
             directory.link(name, of_directory, tree.name(of))
@@ -35,7 +49,9 @@ pub(super) fn make_hardlinks(job: &Job<'_>, reporter: &mut Reporter) -> Result<V
         match made {
             Ok(()) => job.stats().hardlinks += 1,
             Err(errno) if is_refusal(errno) => refused.push(*link),
-            Err(errno) => return Err(tree.named(node, Error::os("can't make the hard link", errno))),
+            Err(errno) => {
+                job.failures.note_file(link.file, tree.named(node, Error::os("can't make the hard link", errno)))?;
+            }
         }
         job.counters.add(1, 0);
     }
@@ -48,18 +64,19 @@ pub(super) fn make_specials(job: &Job<'_>, reporter: &mut Reporter) -> Result<()
     let mut handles = Handles::new(1);
     for node in &job.plan.fifos {
         reporter.tick(None)?;
-        let directory = handles.get(job.root, tree, node.directory)?;
-        make_fifo(job, directory, node).map_err(|error| tree.named(node, error))?;
+        let made = handles.get(job.root, tree, node.directory).and_then(|directory| make_fifo(job, directory, node));
+        made.or_else(|error| job.failures.note(1, tree.named(node, error)))?;
         job.counters.add(1, 0);
     }
     for (number, link) in job.plan.symlinks.iter().enumerate() {
         if number % BETWEEN_REPORTS == 0 {
             reporter.tick(None)?;
         }
-        let directory = handles.get(job.root, tree, link.node.directory)?;
         let target = tree.bytes(link.target);
         let number = (job.plan.files.len() + number) as u64;
-        make_symlink(job, directory, &link.node, target, number).map_err(|error| tree.named(&link.node, error))?;
+        let directory = handles.get(job.root, tree, link.node.directory);
+        let made = directory.and_then(|directory| make_symlink(job, directory, &link.node, target, number));
+        made.or_else(|error| job.failures.note(1, tree.named(&link.node, error)))?;
         job.counters.add(1, 0);
     }
     Ok(())

@@ -76,13 +76,22 @@ impl Policy {
     }
 
     fn owner(self, owner: Owner) -> Option<(Option<Uid>, Option<Gid>)> {
-        if !self.ids || owner == Owner::default() {
-            return None;
+        let (user, group) = self.owner_ids(owner);
+        (user.is_some() || group.is_some()).then(|| (user.map(Uid::from_raw), group.map(Gid::from_raw)))
+    }
+
+    /// The numbers of user and group that are restored.
+    pub(super) fn owner_ids(self, owner: Owner) -> (Option<u32>, Option<u32>) {
+        if !self.ids {
+            return (None, None);
         }
         // The largest number means "leave as it is" to the system.
-        let user = owner.user.filter(|id| *id != u32::MAX).map(Uid::from_raw);
-        let group = owner.group.filter(|id| *id != u32::MAX).map(Gid::from_raw);
-        Some((user, group))
+        (owner.user.filter(|id| *id != u32::MAX), owner.group.filter(|id| *id != u32::MAX))
+    }
+
+    /// The mode bits that are restored of these.
+    pub(super) fn allowed(self, mode: u32) -> u32 {
+        mode & self.mode_mask
     }
 }
 

@@ -8,10 +8,14 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use crate::archive::{Archive, StructureWalk, WalkedRow};
-use crate::error::{Error, Result, Status};
+use crate::error::{Error, Result, Status, printable};
+use crate::extract::failures::Failures;
+use crate::extract::filter::Filter;
 use crate::extract::records::{Big, Block, Hardlink, NO_BLOCK, PIECE, Piece, Slice, Symlink, Target};
+use crate::extract::survey::Standing;
 use crate::extract::tree::{Node, Tree, push};
 use crate::format::codec;
+use crate::format::manifest::Part;
 use crate::format::row::{CODEC_STORED, CODEC_ZSTD, EntryKind, Location};
 use crate::progress::Reporter;
 
@@ -39,6 +43,16 @@ pub(super) struct Plan {
     pub(super) directories: u64,
     /// Devices and sockets, which are left out.
     pub(super) left_out: u64,
+    /// Their names.
+    pub(super) others: Vec<Node>,
+    /// What becomes of each file whose name is taken; empty where nobody looked.
+    pub(super) standing: Vec<Standing>,
+    /// Links and FIFOs that stand as they should.
+    pub(super) standing_links: Vec<Node>,
+    /// Entries that are to be restored, those that are left out for their kind included.
+    pub(super) entries: u64,
+    /// The components that are taken off the front of every path.
+    stripped: Vec<u8>,
     block_numbers: HashMap<u64, u32>,
     /// Where the slices of the entry that is being walked go.
     open: Open,
@@ -46,6 +60,8 @@ pub(super) struct Plan {
 
 #[derive(Clone, Copy)]
 enum Open {
+    /// Nowhere: the entry is not restored.
+    Unwanted,
     /// Nowhere: they are those of the file that a hard link is of, or the entry takes none.
     Nowhere,
     /// To the last file, which one slice makes up.
@@ -55,12 +71,17 @@ enum Open {
 }
 
 impl Plan {
-    /// Walks the whole index.
+    /// Walks the index, as far as the filter may want something of it.
     ///
     /// # Errors
     /// `E_CORRUPT` for what breaks a rule, `E_UNSUPPORTED` for kinds and codecs of later versions; both name the
     /// entry.
-    pub(super) fn new(archive: &Archive, reporter: &mut Reporter) -> Result<Plan> {
+    pub(super) fn new(
+        archive: &Archive,
+        filter: &Filter,
+        failures: &Failures,
+        reporter: &mut Reporter,
+    ) -> Result<Plan> {
         let mut plan = Plan {
             tree: Tree::new(),
             files: Vec::new(),
@@ -73,41 +94,124 @@ impl Plan {
             fifos: Vec::new(),
             directories: 0,
             left_out: 0,
+            others: Vec::new(),
+            standing: Vec::new(),
+            standing_links: Vec::new(),
+            entries: 0,
+            stripped: Vec::new(),
             block_numbers: HashMap::new(),
             open: Open::Nowhere,
         };
-        let counters = reporter.counters();
-        let mut walk = StructureWalk::new();
-        for number in 0..archive.manifest().segments.len() {
-            reporter.tick(None)?;
-            let segment = archive.load_segment(number)?;
-            walk.segment(&segment, |row| plan.take(row).map_err(|error| error.with_entry(row.path)))?;
-            counters.add(segment.entries() as u64, 0);
+        plan.walk(archive, filter, failures, Some(reporter), |plan, row| plan.take(row, filter))?;
+        if plan.entries == 0 {
+            filter.found_nothing()?;
         }
         plan.group()?;
         Ok(plan)
     }
 
     /// Makes the slices those of these hard links, so that they can be written as files of their own.
-    pub(super) fn take_hardlinks(&mut self, archive: &Archive, links: &[Hardlink]) -> Result<()> {
+    pub(super) fn take_hardlinks(
+        &mut self,
+        archive: &Archive,
+        filter: &Filter,
+        failures: &Failures,
+        links: &[Hardlink],
+    ) -> Result<()> {
         self.slices.clear();
         self.pieces.clear();
         self.bigs.clear();
         self.blocks.clear();
         let mut links = links.iter().peekable();
-        let mut walk = StructureWalk::new();
-        for number in 0..archive.manifest().segments.len() {
-            let segment = archive.load_segment(number)?;
-            walk.segment(&segment, |row| {
-                while links.next_if(|link| link.entry < row.entry).is_some() {}
-                match links.peek().filter(|link| link.entry == row.entry) {
-                    Some(link) if row.row.chunk_seq == 0 => self.take_first_slice(row, link.file),
-                    Some(_) => self.take_slice(row),
-                    None => Ok(()),
+        self.walk(archive, filter, failures, None, |plan, row| {
+            while links.next_if(|link| link.entry < row.entry).is_some() {}
+            match links.peek().filter(|link| link.entry == row.entry) {
+                Some(link) if row.row.chunk_seq == 0 => plan.take_first_slice(row, link.file),
+                Some(_) => plan.take_slice(row),
+                None => {
+                    plan.open = Open::Nowhere;
+                    Ok(())
                 }
-            })?;
-        }
+            }
+        })?;
         self.group()
+    }
+
+    /// Calls `visit` for each row of the segments that the filter may want something of.
+    fn walk(
+        &mut self,
+        archive: &Archive,
+        filter: &Filter,
+        failures: &Failures,
+        mut reporter: Option<&mut Reporter>,
+        mut visit: impl FnMut(&mut Plan, &WalkedRow<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let mut walk = StructureWalk::new();
+        let mut expected = 0;
+        for (number, part) in archive.manifest().segments.iter().enumerate() {
+            // The slices of a big file may go on in a segment that holds nothing else of interest.
+            let goes_on = number == expected && matches!(self.open, Open::Big);
+            if !goes_on && !filter.reads(part) {
+                continue;
+            }
+            if let Some(reporter) = &mut reporter {
+                reporter.tick(None)?;
+            }
+            if number != expected {
+                walk.skip_to(part.first_entry);
+            }
+            expected = number + 1;
+            let segment = match archive.load_segment(number) {
+                Ok(segment) => segment,
+                Err(error) => {
+                    // On the second walk the loss was noted already.
+                    if reporter.is_some() || !failures.keep_going() {
+                        self.lose_segment(part, error, failures)?;
+                    }
+                    expected = number;
+                    continue;
+                }
+            };
+            walk.segment(&segment, |row| match visit(self, row) {
+                Err(error) if error.status() == Status::Unsupported && failures.keep_going() => {
+                    self.lose_entry(error.with_entry(row.path), failures)
+                }
+                result => result.map_err(|error| error.with_entry(row.path)),
+            })?;
+            if let Some(reporter) = &mut reporter {
+                reporter.counters().add(segment.entries() as u64, 0);
+            }
+        }
+        Ok(())
+    }
+
+    /// The path in the archive of something in the destination.
+    pub(super) fn archive_path(&self, path: &[u8]) -> Vec<u8> {
+        if self.stripped.is_empty() { path.to_vec() } else { [&self.stripped[..], b"/", path].concat() }
+    }
+
+    /// What of the archive a file is written from, if it was surveyed.
+    pub(super) fn standing(&self, file: u32) -> Standing {
+        self.standing.get(file as usize).copied().unwrap_or(Standing::Write)
+    }
+
+    /// Forgets blocks that no slice is in any more.
+    pub(super) fn drop_unused_blocks(&mut self) {
+        let mut used = vec![false; self.blocks.len()];
+        for slice in self.slices.iter().filter(|slice| slice.block != NO_BLOCK) {
+            used[slice.block as usize] = true;
+        }
+        let mut new_numbers = vec![0; used.len()];
+        let mut next = 0;
+        for (new, used) in new_numbers.iter_mut().zip(&used) {
+            *new = next;
+            next += u32::from(*used);
+        }
+        for slice in self.slices.iter_mut().filter(|slice| slice.block != NO_BLOCK) {
+            slice.block = new_numbers[slice.block as usize];
+        }
+        let mut flags = used.iter();
+        self.blocks.retain(|_| flags.next().copied().unwrap_or(true));
     }
 
     /// Bytes of buffers that a thread needs at most.
@@ -151,14 +255,58 @@ impl Plan {
 
     /// The file that a slice belongs to.
     pub(super) fn file_of(&self, slice: &Slice) -> &Node {
-        &self.files[file_number(slice, &self.pieces, &self.bigs) as usize]
+        &self.files[self.file_number(slice) as usize]
     }
 
-    fn take(&mut self, row: &WalkedRow<'_>) -> Result<()> {
-        if row.row.chunk_seq > 0 {
-            return self.take_slice(row);
+    /// Its number.
+    pub(super) fn file_number(&self, slice: &Slice) -> u32 {
+        file_number(slice, &self.pieces, &self.bigs)
+    }
+
+    /// Goes on without a segment that can't be read.
+    fn lose_segment(&mut self, part: &Part, error: Error, failures: &Failures) -> Result<()> {
+        if !failures.keep_going() {
+            return Err(error);
         }
+        if let (Open::Big, Some(big)) = (self.open, self.bigs.last()) {
+            let end = self.pieces.last().map_or(0, |piece| piece.offset)
+                + self.slices.last().map_or(0, |slice| u64::from(slice.size));
+            let goes_on = part.rows > part.entries && end < big.size;
+            if goes_on {
+                let why = "its further slices stand in an index segment that is damaged";
+                let node = self.files[big.file as usize];
+                self.lose_entry(self.tree.named(&node, Error::new(error.status(), why)), failures)?;
+            }
+        }
+        self.open = Open::Unwanted;
+        let last = printable(&part.last_path);
+        let why = format!("{error}: this and all up to '{last}' are lost, {} entries", part.entries);
+        failures.note(part.entries, Error::new(error.status(), why).with_entry(&part.first_path))
+    }
+
+    /// Takes back what there is of the entry that is being walked.
+    fn lose_entry(&mut self, error: Error, failures: &Failures) -> Result<()> {
+        if let Open::Big = self.open
+            && let Some(big) = self.bigs.pop()
+        {
+            self.pieces.truncate(self.pieces.len() - big.slices as usize);
+            self.slices.truncate(self.slices.len() - big.slices as usize);
+        }
+        self.open = Open::Unwanted;
+        failures.note(1, error)
+    }
+
+    fn take(&mut self, row: &WalkedRow<'_>, filter: &Filter) -> Result<()> {
+        if row.row.chunk_seq > 0 {
+            return match self.open {
+                Open::Unwanted => Ok(()),
+                _ => self.take_slice(row),
+            };
+        }
+        self.open = Open::Unwanted;
+        let Some(path) = self.wanted_path(row, filter)? else { return Ok(()) };
         self.open = Open::Nowhere;
+        self.entries += 1;
         let Some(kind) = EntryKind::from_number(row.row.kind) else {
             return Err(Error::refused(
                 Status::Unsupported,
@@ -167,7 +315,7 @@ impl Plan {
             ));
         };
         let attributes = row.row.attributes.unwrap_or_default();
-        let node = self.tree.add(row.path, kind, &attributes)?;
+        let node = self.tree.add(path, kind, &attributes)?;
         match kind {
             EntryKind::Directory => self.directories += 1,
             EntryKind::File => {
@@ -186,9 +334,40 @@ impl Plan {
                 push(&mut self.symlinks, Symlink { node, target })?;
             }
             EntryKind::Fifo => push(&mut self.fifos, node)?,
-            EntryKind::CharDevice | EntryKind::BlockDevice | EntryKind::Socket => self.left_out += 1,
+            EntryKind::CharDevice | EntryKind::BlockDevice | EntryKind::Socket => {
+                self.left_out += 1;
+                push(&mut self.others, node)?;
+            }
         }
         Ok(())
+    }
+
+    /// The path that an entry is restored under; `None` where it isn't.
+    fn wanted_path<'r>(&mut self, row: &WalkedRow<'r>, filter: &Filter) -> Result<Option<&'r [u8]>> {
+        let wanted = filter.wants(row.path);
+        let is_directory = EntryKind::from_number(row.row.kind) == Some(EntryKind::Directory);
+        if !wanted && !is_directory {
+            return Ok(None);
+        }
+        let Some((front, path)) = filter.split(row.path) else { return Ok(None) };
+        if front != self.stripped {
+            if self.entries > 0 && wanted {
+                let (one, other) = (printable(&self.stripped), printable(front));
+                return Err(Error::new(
+                    Status::InvalidArgument,
+                    format!("strip-components would mix what is in '{one}' and in '{other}'; choose one by a prefix"),
+                ));
+            }
+            if self.entries > 0 {
+                return Ok(None);
+            }
+            self.stripped = front.to_vec();
+            self.tree.forget_aside();
+        }
+        if !wanted {
+            self.tree.set_aside(path, &row.row.attributes.unwrap_or_default());
+        }
+        Ok(wanted.then_some(path))
     }
 
     fn push_file(&mut self, node: Node) -> Result<u32> {
@@ -215,7 +394,7 @@ impl Plan {
 
     fn take_slice(&mut self, row: &WalkedRow<'_>) -> Result<()> {
         match self.open {
-            Open::Nowhere => {
+            Open::Nowhere | Open::Unwanted => {
                 let takes_none = !EntryKind::from_number(row.row.kind).is_some_and(EntryKind::has_bytes);
                 if takes_none {
                     return Err(Error::corrupt("index.kind", "an entry of a kind without bytes has some"));
@@ -229,11 +408,13 @@ impl Plan {
                 if number & PIECE != 0 {
                     return Err(Error::new(Status::Limit, "the archive has more than 2,147,483,648 slices"));
                 }
+                check_codec(row)?;
                 push(&mut self.pieces, Piece { big, offset: row.row.offset })?;
+                self.push_slice(row, PIECE | number)?;
                 if let Some(big) = self.bigs.last_mut() {
                     big.slices += 1;
                 }
-                self.push_slice(row, PIECE | number)
+                Ok(())
             }
         }
     }
@@ -278,7 +459,11 @@ impl Plan {
     /// own rows say what it holds, and it becomes a file of its own.
     fn file_with_the_bytes_of(&self, row: &WalkedRow<'_>, file: u32) -> Option<u32> {
         let attributes = row.row.attributes?;
-        let (target, mut buffer) = (attributes.link_target?, Vec::new());
+        let mut target = attributes.link_target?;
+        if !self.stripped.is_empty() {
+            target = target.strip_prefix(self.stripped.as_slice())?.strip_prefix(b"/")?;
+        }
+        let mut buffer = Vec::new();
         let before = &self.files[..file as usize];
         let at = before.binary_search_by(|node| self.tree.path(node, &mut buffer).cmp(target)).ok()? as u32;
         match attributes.file_hash {

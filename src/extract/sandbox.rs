@@ -87,6 +87,28 @@ impl Root {
         format!(".znippy-{:016x}-{number:x}", self.nonce).into_bytes()
     }
 
+    /// The names in a directory, and whether each is a directory as far as the listing tells.
+    pub(super) fn names(&self, path: &[u8]) -> Result<Vec<(Vec<u8>, bool)>> {
+        let readable = self.readable_directory(path)?;
+        let failed = |errno| Error::os("can't list the directory", errno).with_entry(path);
+        let mut names = Vec::new();
+        let mut entries = rustix::fs::Dir::new(readable).map_err(failed)?;
+        while let Some(entry) = entries.read() {
+            let entry = entry.map_err(failed)?;
+            let name = entry.file_name().to_bytes();
+            if !matches!(name, b"." | b"..") {
+                names.push((name.to_vec(), entry.file_type() == FileType::Directory));
+            }
+        }
+        Ok(names)
+    }
+
+    /// The device that the root is on.
+    pub(super) fn device(&self) -> Result<u64> {
+        let status = rustix::fs::fstat(&self.handle.0).map_err(|errno| Error::os("can't look at the root", errno))?;
+        Ok(status.st_dev)
+    }
+
     fn is_empty(&self) -> rustix::io::Result<bool> {
         let readable = rustix::fs::openat(&self.handle.0, c".", READABLE, Mode::empty())?;
         let mut entries = rustix::fs::Dir::new(readable)?;
@@ -184,13 +206,15 @@ fn creation_error(what: &str, errno: Errno) -> Error {
 pub(super) struct Directory(OwnedFd);
 
 impl Directory {
-    /// Makes a directory; `false` where one is there already. A link to a directory is not one.
-    pub(super) fn make_directory(&self, name: &[u8], mode: u32) -> Result<bool> {
+    /// Makes a directory; where one is there already, its mode comes back. A link to a directory is not one.
+    pub(super) fn make_directory(&self, name: &[u8], mode: u32) -> Result<Option<u32>> {
         checked(name)?;
         match rustix::fs::mkdirat(&self.0, name, Mode::from_raw_mode(mode)) {
-            Ok(()) => Ok(true),
+            Ok(()) => Ok(None),
             Err(Errno::EXIST) => match self.status(name) {
-                Ok(status) if FileType::from_raw_mode(status.st_mode) == FileType::Directory => Ok(false),
+                Ok(status) if FileType::from_raw_mode(status.st_mode) == FileType::Directory => {
+                    Ok(Some(status.st_mode & 0o7777))
+                }
                 _ => Err(directory_error(Errno::NOTDIR)),
             },
             Err(errno) => Err(Error::os("can't make the directory", errno)),
@@ -283,7 +307,47 @@ impl Directory {
         }
     }
 
-    fn status(&self, name: &[u8]) -> rustix::io::Result<Stat> {
+    /// Removes a file or link, or an empty directory.
+    pub(super) fn delete(&self, name: &[u8], directory: bool) -> rustix::io::Result<()> {
+        component(name)?;
+        let flags = if directory { AtFlags::REMOVEDIR } else { AtFlags::empty() };
+        rustix::fs::unlinkat(&self.0, name, flags)
+    }
+
+    /// Opens a regular file for reading, and for changes of its attributes.
+    pub(super) fn open_existing(&self, name: &[u8]) -> Option<Existing> {
+        component(name).ok()?;
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&self.0, name, flags, Mode::empty()).ok()?;
+        let status = rustix::fs::fstat(&file).ok()?;
+        (FileType::from_raw_mode(status.st_mode) == FileType::RegularFile).then_some(Existing(file))
+    }
+
+    /// The target of a symbolic link.
+    pub(super) fn read_link(&self, name: &[u8]) -> Option<Vec<u8>> {
+        component(name).ok()?;
+        rustix::fs::readlinkat(&self.0, name, Vec::new()).ok().map(std::ffi::CString::into_bytes)
+    }
+
+    /// Gives the owner of a directory all rights to it, through a descriptor of it.
+    pub(super) fn open_up(&self, name: &[u8], mode: u32) -> Result<()> {
+        checked(name)?;
+        let failed = |errno| Error::os("can't make the directory writable", errno);
+        let mode = Mode::from_raw_mode((mode & 0o7777) | 0o700);
+        let handle = rustix::fs::openat(&self.0, name, HANDLE, Mode::empty()).map_err(failed)?;
+        match rustix::fs::openat(&self.0, name, READABLE, Mode::empty()) {
+            Ok(readable) if same(&handle, &readable) => rustix::fs::fchmod(&readable, mode).map_err(failed),
+            Ok(_) => Err(Error::refused(Status::UnsafePath, "sandbox.swapped", "the directory was replaced")),
+            // It can't be opened for reading either; the handle's own name in /proc is no link that could change.
+            Err(_) => {
+                let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&handle));
+                rustix::fs::chmod(path, mode).map_err(failed)
+            }
+        }
+    }
+
+    /// Looks at a name; links are not followed.
+    pub(super) fn status(&self, name: &[u8]) -> rustix::io::Result<Stat> {
         rustix::fs::statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW)
     }
 }
@@ -360,9 +424,35 @@ impl AsFd for NewFile<'_> {
     }
 }
 
+fn same(one: &OwnedFd, other: &OwnedFd) -> bool {
+    match (rustix::fs::fstat(one), rustix::fs::fstat(other)) {
+        (Ok(one), Ok(other)) => Identity::of(&one) == Identity::of(&other),
+        _ => false,
+    }
+}
+
+/// A file that was there before.
+pub(super) struct Existing(OwnedFd);
+
+impl Existing {
+    /// Whether its bytes have this hash.
+    pub(super) fn has_hash(&self, size: u64, hash: &Digest, check: impl Fn() -> Result<()>) -> Result<bool> {
+        match hash_file(self.0.as_fd(), size, check) {
+            Err(error) if error.status() == Status::Changed => Ok(false),
+            found => Ok(found? == *hash),
+        }
+    }
+}
+
+impl AsFd for Existing {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
 /// BLAKE3 of a file's first `size` bytes; `check` is asked once in a while whether to go on.
 pub(super) fn hash_file(file: BorrowedFd<'_>, size: u64, check: impl Fn() -> Result<()>) -> Result<Digest> {
-    let failed = |errno| Error::os("can't read the unfinished file", errno);
+    let failed = |errno| Error::os("can't read the file", errno);
     let mut hasher = blake3::Hasher::new();
     let mut buffer = crate::error::zeroed(size.min(1 << 20) as usize)?;
     let mut offset = 0;
@@ -370,7 +460,7 @@ pub(super) fn hash_file(file: BorrowedFd<'_>, size: u64, check: impl Fn() -> Res
         check()?;
         let most = (size - offset).min(buffer.len() as u64) as usize;
         match rustix::io::pread(file, &mut buffer[..most], offset) {
-            Ok(0) => return Err(Error::new(Status::Changed, "the unfinished file was cut by somebody else")),
+            Ok(0) => return Err(Error::new(Status::Changed, "the file was cut by somebody else")),
             Ok(read) => {
                 hasher.update(&buffer[..read]);
                 offset += read as u64;

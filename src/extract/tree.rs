@@ -69,6 +69,8 @@ pub(super) struct Tree {
     owner_numbers: HashMap<Owner, u16>,
     last_path: Vec<u8>,
     open: Vec<Open>,
+    /// Directories above the last path that were not asked for: their attributes, should something below be.
+    aside: Vec<(usize, Attributes<'static>)>,
 }
 
 impl Tree {
@@ -90,32 +92,40 @@ impl Tree {
             owner_numbers: HashMap::new(),
             last_path: Vec::new(),
             open: Vec::new(),
+            aside: Vec::new(),
         }
+    }
+
+    /// Notes a directory that is made only if something below it is added.
+    pub(super) fn set_aside(&mut self, full: &[u8], attributes: &Attributes<'_>) {
+        self.advance(full);
+        // Links and labels, which borrow, don't matter to directories.
+        let owned = Attributes {
+            mode: attributes.mode,
+            mtime_ns: attributes.mtime_ns,
+            uid: attributes.uid,
+            gid: attributes.gid,
+            ..Attributes::default()
+        };
+        self.aside.push((full.len(), owned));
+    }
+
+    /// Forgets what was set aside: paths start anew.
+    pub(super) fn forget_aside(&mut self) {
+        self.aside.clear();
+        self.last_path.clear();
     }
 
     /// Adds an entry, whose path is greater than all before; directories that have no entry are made up. Returns
     /// what to keep of it; a directory is kept here.
     pub(super) fn add(&mut self, full: &[u8], kind: EntryKind, attributes: &Attributes<'_>) -> Result<Node> {
-        let common = self.last_path.iter().zip(full).take_while(|(a, b)| a == b).count();
-        while self.open.last().is_some_and(|open| open.length > common) {
-            self.open.pop();
-        }
+        self.advance(full);
         let (parent, name) = path::split(full);
         let directory = self.parent(full, parent.len())?;
         let mut node = self.node(directory, name)?;
-        node.bits = match attributes.mode {
-            Some(mode) => (mode & 0o7777) as u16,
-            None => NO_MODE,
-        };
-        match attributes.mtime_ns {
-            Some(mtime_ns) => node.mtime_ns = mtime_ns,
-            None => node.bits |= NO_MTIME,
-        }
-        node.owner = self.owner_number(attributes)?;
+        self.describe(&mut node, attributes)?;
         let number = if kind == EntryKind::Directory { self.push_directory(node)? } else { NOT_A_DIRECTORY };
         self.open.push(Open { length: full.len(), directory: number });
-        self.last_path.truncate(common);
-        self.last_path.extend_from_slice(&full[common..]);
         Ok(node)
     }
 
@@ -178,6 +188,19 @@ impl Tree {
         error.with_entry(self.path(node, &mut Vec::new()))
     }
 
+    /// Goes on to a path; what is not above it is done with.
+    fn advance(&mut self, full: &[u8]) {
+        let common = self.last_path.iter().zip(full).take_while(|(a, b)| a == b).count();
+        while self.open.last().is_some_and(|open| open.length > common) {
+            self.open.pop();
+        }
+        while self.aside.last().is_some_and(|(length, _)| *length > common) {
+            self.aside.pop();
+        }
+        self.last_path.truncate(common);
+        self.last_path.extend_from_slice(&full[common..]);
+    }
+
     /// The number of the directory whose path is the first `length` bytes of `full`.
     fn parent(&mut self, full: &[u8], length: usize) -> Result<u32> {
         if length == 0 {
@@ -194,7 +217,11 @@ impl Tree {
             parent = match self.open_directory(end)? {
                 Some(number) => number,
                 None => {
-                    let node = self.node(parent, &full[start..end])?;
+                    let mut node = self.node(parent, &full[start..end])?;
+                    if let Ok(at) = self.aside.binary_search_by_key(&end, |(length, _)| *length) {
+                        let attributes = self.aside[at].1;
+                        self.describe(&mut node, &attributes)?;
+                    }
                     let number = self.push_directory(node)?;
                     self.open.push(Open { length: end, directory: number });
                     number
@@ -227,6 +254,19 @@ impl Tree {
             owner: NO_OWNER,
             bits: NO_MODE | NO_MTIME,
         })
+    }
+
+    fn describe(&mut self, node: &mut Node, attributes: &Attributes<'_>) -> Result<()> {
+        node.bits = match attributes.mode {
+            Some(mode) => (mode & 0o7777) as u16,
+            None => NO_MODE,
+        };
+        match attributes.mtime_ns {
+            Some(mtime_ns) => node.mtime_ns = mtime_ns,
+            None => node.bits |= NO_MTIME,
+        }
+        node.owner = self.owner_number(attributes)?;
+        Ok(())
     }
 
     fn push_directory(&mut self, node: Node) -> Result<u32> {
@@ -269,6 +309,19 @@ fn no_memory() -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn directories_that_were_set_aside_are_made_with_their_attributes_where_something_is_below() {
+        let mut tree = Tree::new();
+        let attributes = Attributes { mode: Some(0o711), ..Attributes::default() };
+        tree.set_aside(b"a", &attributes);
+        add(&mut tree, "a-b", EntryKind::File).unwrap();
+        tree.set_aside(b"a/b", &attributes);
+        tree.set_aside(b"a/c", &attributes);
+        add(&mut tree, "a/c/d", EntryKind::File).unwrap();
+        let modes: Vec<_> = tree.directories().iter().map(|node| (tree.name(node).to_vec(), node.mode())).collect();
+        assert_eq!(modes, [(b"".to_vec(), None), (b"a".to_vec(), Some(0o711)), (b"c".to_vec(), Some(0o711))]);
+    }
 
     fn add(tree: &mut Tree, path: &str, kind: EntryKind) -> Result<Node> {
         let attributes = Attributes { mode: Some(0o640), mtime_ns: Some(-7), ..Attributes::default() };

@@ -89,7 +89,7 @@ impl Output {
         // A failed sync is final: the kernel may have dropped the pages, so a second try would lie.
         rustix::fs::fsync(&self.file).map_err(|e| self.failed("can't sync the archive", e))?;
         if self.temporary.is_none() {
-            if self.overwrite == Overwrite::Refuse {
+            if self.overwrite != Overwrite::Replace {
                 link_nameless(&self.file, &self.directory, &self.name)
                     .map_err(|e| self.failed("can't name the archive", e))?;
                 return self.sync_directory();
@@ -101,8 +101,8 @@ impl Output {
         }
         if let Some(temporary) = &self.temporary {
             let flags = match self.overwrite {
-                Overwrite::Refuse => RenameFlags::NOREPLACE,
                 Overwrite::Replace => RenameFlags::empty(),
+                _ => RenameFlags::NOREPLACE,
             };
             rename(&self.directory, temporary, &self.name, flags)
                 .map_err(|e| self.failed("can't name the archive", e))?;
@@ -141,7 +141,7 @@ fn check_name(directory: &OwnedFd, name: &[u8], overwrite: Overwrite) -> Result<
         Ok(stat) if rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::Directory => {
             Err(Error::new(Status::Exists, "is a directory; give the name of a file"))
         }
-        Ok(_) if overwrite == Overwrite::Refuse => {
+        Ok(_) if overwrite != Overwrite::Replace => {
             Err(Error::new(Status::Exists, "exists already; choose another name or ask for it to be replaced"))
         }
         Ok(_) => Ok(()),

@@ -24,6 +24,16 @@ static void bounds_are_kept(znippy_options *options, uint32_t key) {
         EXPECT(znippy_options_set_bytes(options, key, "\xff", 1, &error), ZNIPPY_E_INVALID_ARGUMENT, &error);
         return;
     }
+    if (key == ZNIPPY_OPT_INCLUDE || key == ZNIPPY_OPT_EXCLUDE || key == ZNIPPY_OPT_PREFIX) {
+        EXPECT(znippy_options_set_i64(options, key, 0, &error), ZNIPPY_E_INVALID_ARGUMENT, &error);
+        EXPECT(znippy_options_get_i64(options, key, &value, &error), ZNIPPY_E_INVALID_ARGUMENT, &error);
+        EXPECT_OK(znippy_options_set_bytes(options, key, "one", 3, &error), &error);
+        EXPECT_OK(znippy_options_set_bytes(options, key, "two", 3, &error), &error);
+        EXPECT_OK(znippy_options_set_bytes(options, key, NULL, 0, &error), &error);
+        const char *bad = key == ZNIPPY_OPT_PREFIX ? "../x" : "a[";
+        EXPECT(znippy_options_set_bytes(options, key, bad, strlen(bad), &error), ZNIPPY_E_INVALID_ARGUMENT, &error);
+        return;
+    }
     EXPECT_OK(znippy_options_get_i64(options, key, &value, &error), &error);
     CHECK(min <= value && value <= max);
     EXPECT_OK(znippy_options_set_i64(options, key, max, &error), &error);
@@ -46,7 +56,7 @@ static void every_key(znippy_options *options) {
         CHECK(znippy_option_help(key) && znippy_option_help(key)[0]);
         bounds_are_kept(options, key);
     }
-    CHECK(key > ZNIPPY_OPT_RESTORE_SETUID);
+    CHECK(key > ZNIPPY_OPT_KEEP_GOING);
 }
 
 static void unknown_keys(znippy_options *options) {
@@ -63,6 +73,10 @@ static void unknown_keys(znippy_options *options) {
     CHECK(znippy_option_key("no such option") == 0 && znippy_option_key(NULL) == 0);
 }
 
+static void on_log(void *user_data, int32_t level, const char *message, size_t len) {
+    (void)user_data, (void)level, (void)message, (void)len;
+}
+
 static void callbacks_are_released_once(void) {
     znippy_options *options = znippy_options_new();
     znippy_options_set_progress(options, go_on, NULL, count_release);
@@ -73,6 +87,12 @@ static void callbacks_are_released_once(void) {
     CHECK(released == 1);
     znippy_options_free(clone);
     CHECK(released == 2);
+    options = znippy_options_new();
+    znippy_options_set_log(options, ZNIPPY_LOG_WARNING, on_log, NULL, count_release);
+    znippy_options_set_log(options, ZNIPPY_LOG_WARNING, NULL, NULL, NULL);
+    CHECK(released == 3);
+    znippy_options_free(options);
+    CHECK(released == 3);
 }
 
 static void clones_are_apart(void) {

@@ -240,6 +240,39 @@ run 0 unpack -f a.znippy back
 run 0 unpack --stats a.znippy back2
 out_says 'entries'
 
+# Filters.
+run 0 unpack --exclude '*.txt' --exclude=sub/ a.znippy some
+[ -L some/link ] && [ ! -e some/hello.txt ] && [ ! -e some/sub ] || wrong "exclude: $(ls some)"
+run 0 unpack --include 'n*' a.znippy some2
+[ "$(find some2 -name 'no*' | wc -l)" -eq 2 ] || wrong "include: $(find some2)"
+run 0 unpack --prefix sub --strip-components 1 a.znippy some3
+[ "$(ls some3)" = noise ] || wrong "prefix and strip-components: $(ls some3)"
+run 1 unpack --prefix nowhere a.znippy some4
+error_says 'nowhere'
+[ ! -e some4 ] || wrong "a prefix without entries wrote something"
+run 2 unpack --include 'a[' a.znippy some4
+error_says 'a['
+run 2 unpack --prefix ../x a.znippy some4
+error_says "'..'"
+
+# Updates.
+touch back2/newer
+run 0 unpack --skip-unchanged --stats a.znippy back2
+grep -q '^bytes_out *0$' out || wrong "skip-unchanged wrote something: $(cat out)"
+[ -e back2/newer ] || wrong "a file that is not in the archive went without --prune"
+echo changed > back2/hello.txt
+run 0 unpack --overwrite keep a.znippy back2
+[ "$(cat back2/hello.txt)" = changed ] || wrong "--overwrite keep replaced a file"
+run 0 unpack --overwrite older a.znippy back2
+[ "$(cat back2/hello.txt)" = changed ] || wrong "--overwrite older replaced a newer file"
+run 0 unpack --prune --checksum a.znippy back2
+chmod 0640 tree/nothing
+diff -r --no-dereference tree back2 || wrong "--prune --checksum left another tree"
+run 1 unpack --overwrite keep --prune a.znippy back2
+error_says 'overwrite=1'
+run 2 unpack --overwrite sometimes a.znippy back2
+error_says 'sometimes'
+
 # Damage.
 cp a.znippy damaged.znippy
 printf 'XXXX' | dd of=damaged.znippy bs=1 seek=1000000 conv=notrunc 2> /dev/null
@@ -249,6 +282,10 @@ run 1 verify --quick damaged.znippy
 error_says 'damaged'
 run 1 cat damaged.znippy sub/noise
 run 1 unpack damaged.znippy back3
+run 3 unpack --keep-going damaged.znippy back4
+grep -q '^znippy: not restored: sub/noise: ' err || wrong "the damaged file is not named: $(cat err)"
+grep -q '1 entries were left out' err || wrong "the failures are not counted: $(cat err)"
+[ -e back4/hello.txt ] && [ ! -e back4/sub/noise ] || wrong "keep-going restored $(ls back4 back4/sub)"
 head -c 5000 a.znippy > cut.znippy
 run 1 list cut.znippy
 error_says 'cut.znippy'

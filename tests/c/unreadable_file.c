@@ -16,13 +16,23 @@ static void names_the_file(const char *tree, const char *archive, const char *fi
     CHECK(!exists(archive));
 }
 
+static int messages;
+
+static void on_log(void *user_data, int32_t level, const char *message, size_t len) {
+    CHECK(user_data == &messages && level == ZNIPPY_LOG_WARNING && strlen(message) == len);
+    CHECK(strstr(message, "unreadable") != NULL);
+    messages++;
+}
+
 static void leaves_it_out(const char *tree, const char *archive) {
     znippy_error *error = NULL;
     znippy_options *options = options_with(ZNIPPY_OPT_ON_ERROR, 1);
     znippy_stats stats = {.struct_size = sizeof stats};
+    znippy_options_set_log(options, ZNIPPY_LOG_WARNING, on_log, &messages, NULL);
     znippy_status status = znippy_compress_dir(tree, archive, options, &stats, &error);
     CHECK(status == ZNIPPY_OK || status == ZNIPPY_E_PARTIAL);
     CHECK(stats.skipped + stats.failed == 1 && stats.files == 1);
+    CHECK(messages == 1);
     znippy_error_free(error);
     znippy_options_free(options);
 }

@@ -168,6 +168,11 @@ impl Builder {
         self.payload[(blob.offset + blob.stored / 2) as usize] ^= 4;
     }
 
+    /// Damages the first byte of a blob, which no frame can do without.
+    pub fn break_frame(&mut self, blob: usize) {
+        self.payload[self.blobs[blob].offset as usize] ^= 4;
+    }
+
     pub fn bytes(&self) -> Vec<u8> {
         let mut bytes = self.payload.clone();
         let mut manifest = Manifest { metadata: self.metadata.clone(), ..Manifest::default() };

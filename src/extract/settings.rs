@@ -1,0 +1,79 @@
+//! What the options say of an extraction, in one place.
+
+use crate::error::{Error, Result, Status};
+use crate::extract::filter::Filter;
+use crate::extract::metadata::Policy;
+use crate::options::{Key, Options, Overwrite};
+use crate::progress::CancelToken;
+
+/// How files are recognised that needn't be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unchanged {
+    /// Not at all.
+    Rewrite,
+    /// Size, modification time and mode are equal.
+    ByTime,
+    /// Size and BLAKE3 are equal; mode and time are put right.
+    ByHash,
+}
+
+/// The settings of an extraction.
+pub(super) struct Settings {
+    pub(super) filter: Filter,
+    pub(super) policy: Policy,
+    pub(super) overwrite: Overwrite,
+    pub(super) unchanged: Unchanged,
+    /// What is not in the archive is deleted.
+    pub(super) prune: bool,
+    pub(super) threads: usize,
+    pub(super) cancel: CancelToken,
+}
+
+impl Settings {
+    /// What the options say.
+    pub(super) fn new(options: &Options) -> Result<Settings> {
+        let unchanged = match options.get(Key::SkipUnchanged) {
+            1 => Unchanged::ByTime,
+            2 => Unchanged::ByHash,
+            _ => Unchanged::Rewrite,
+        };
+        let prune = options.flag(Key::Prune);
+        // Who asks for these wants the rest brought up to date.
+        let implied = !options.is_set(Key::Overwrite) && (prune || unchanged != Unchanged::Rewrite);
+        let overwrite = if implied { Overwrite::Replace } else { options.overwrite() };
+        if prune && overwrite != Overwrite::Replace {
+            let why = "prune makes the tree equal to the archive, which takes overwrite=1 (replace)";
+            return Err(Error::new(Status::InvalidArgument, why));
+        }
+        Ok(Settings {
+            filter: Filter::new(options)?,
+            policy: Policy::new(options),
+            overwrite,
+            unchanged,
+            prune,
+            threads: options.threads(),
+            cancel: options.cancel().clone(),
+        })
+    }
+
+    /// Whether what exists has to be looked at before anything is written.
+    pub(super) fn needs_survey(&self) -> bool {
+        self.prune
+            || self.unchanged != Unchanged::Rewrite
+            || matches!(self.overwrite, Overwrite::Keep | Overwrite::KeepNewer)
+    }
+
+    /// Whether files and links that exist are replaced.
+    pub(super) fn replaces(&self) -> bool {
+        matches!(self.overwrite, Overwrite::Replace | Overwrite::KeepNewer)
+    }
+
+    /// Whether something with this modification time stays.
+    pub(super) fn keeps(&self, existing: i64, recorded: Option<i64>) -> bool {
+        match self.overwrite {
+            Overwrite::Keep => true,
+            Overwrite::KeepNewer => recorded.is_none_or(|recorded| existing >= recorded),
+            _ => false,
+        }
+    }
+}
