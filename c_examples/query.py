@@ -164,6 +164,8 @@ def answers(path):
                 found[engine] = ask(index)
             except ModuleNotFoundError as error:
                 print(f"query.py: without {engine}: {error}", file=sys.stderr)
+            except Exception as error:  # the engines' own errors, which have nothing in common
+                raise OSError(f"{engine}: {error}") from error
     finally:
         index.close()
     return found

@@ -132,6 +132,8 @@ fi
 if [ -x tests/stranger/run.sh ]; then
     step "a stranger's reader" tests/stranger/run.sh
 fi
+# DuckDB, Polars and pyarrow over the exported index; they come in a Python environment too.
+step "queries" tests/query/run.sh
 
 printf '\n== results\n'
 printf '%s\n' "${summary[@]}"

@@ -4,6 +4,13 @@
 //! the host's handlers never run on it, and scoped, so that it is joined before the call that made it returns.
 
 pub use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
+/// A value that is made by the first who asks while the others wait. Not the standard library's, see [`Mutex`].
+pub use once_cell::sync::OnceCell;
+
+#[cfg(feature = "tsan")]
+use parking_lot as locks;
+#[cfg(not(feature = "tsan"))]
+use std::sync as locks;
 
 use crate::error::{Error, Result, Status};
 use crate::progress::Reporter;
@@ -11,6 +18,49 @@ use crate::sys;
 
 /// Stack of a worker. The deepest user is zstd, which keeps its state on the heap.
 const STACK_BYTES: usize = 1 << 20;
+
+/// A lock that a panic doesn't poison: what is behind it must make sense at each step.
+///
+/// ThreadSanitizer can't look into the standard library, which comes compiled: what its locks order looks like a race.
+/// For scripts/tsan.sh there is the feature `tsan`, with locks that are compiled here.
+#[derive(Debug, Default)]
+pub struct Mutex<T>(locks::Mutex<T>);
+
+/// Opens its lock when it is dropped.
+pub type MutexGuard<'a, T> = locks::MutexGuard<'a, T>;
+
+#[cfg(not(feature = "tsan"))]
+impl<T> Mutex<T> {
+    /// Waits for the lock.
+    pub fn lock(&self) -> MutexGuard<'_, T> {
+        self.0.lock().unwrap_or_else(locks::PoisonError::into_inner)
+    }
+
+    /// What was behind it.
+    pub fn into_inner(self) -> T {
+        self.0.into_inner().unwrap_or_else(locks::PoisonError::into_inner)
+    }
+}
+
+#[cfg(feature = "tsan")]
+impl<T> Mutex<T> {
+    /// Waits for the lock.
+    pub fn lock(&self) -> MutexGuard<'_, T> {
+        self.0.lock()
+    }
+
+    /// What was behind it.
+    pub fn into_inner(self) -> T {
+        self.0.into_inner()
+    }
+}
+
+impl<T> Mutex<T> {
+    /// An open lock.
+    pub const fn new(value: T) -> Mutex<T> {
+        Mutex(locks::Mutex::new(value))
+    }
+}
 
 /// A scope in which workers live.
 pub type Scope<'scope, 'env> = std::thread::Scope<'scope, 'env>;

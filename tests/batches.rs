@@ -276,6 +276,27 @@ fn too_many_columns_are_refused() {
 }
 
 #[test]
+fn names_of_columns_stay_bounded() {
+    let bytes = rewritten(&packed(2, &[]), 1, |number, batch| {
+        let column = numbers(&batch);
+        let len = [1 << 20, 600_000][number];
+        with_column(batch, &number.to_string().repeat(len), column)
+    });
+    let archive = open(bytes);
+    // With the known ones, the names of the first segment are too long for one segment already.
+    let error = znippy_error(batches(&archive).next().unwrap().unwrap_err());
+    assert_eq!((error.status(), error.rule()), (Status::Corrupt, Some("index.stream")));
+    assert_eq!(archive.index_schema().unwrap().field(INDEX.len()).name().len(), 600_000);
+
+    let bytes = rewritten(&packed(2, &[]), 1, |number, batch| {
+        let column = numbers(&batch);
+        with_column(batch, &number.to_string().repeat(600_000), column)
+    });
+    let error = open(bytes).index_schema().unwrap_err();
+    assert_eq!((error.status(), error.rule()), (Status::Limit, Some("index.columns")));
+}
+
+#[test]
 fn nulls_for_a_wide_column_stay_bounded() {
     let files = 3000;
     let bytes = rewritten(&packed(files, &[]), files - 1, |number, batch| {

@@ -20,6 +20,7 @@ use crate::error::{Error, Result, Status, zeroed};
 use crate::format::codec::Decompressor;
 use crate::format::container::MAX_BLOCK;
 use crate::format::index::Segment;
+use crate::format::ipc_guard::{MAX_FIELD_NAMES, MAX_FIELDS};
 use crate::format::{ipc_guard, schema};
 use crate::options::Options;
 use crate::progress::CancelToken;
@@ -27,10 +28,6 @@ use crate::progress::CancelToken;
 /// Key of the schema metadata under which the columns stand that were left out, separated by commas.
 const LEFT_OUT_KEY: &str = "znippy_columns_left_out";
 
-/// A segment that has more columns than all segments may have together is refused by the guard already.
-const MAX_COLUMNS: usize = 4096;
-/// Most bytes of the names of unknown columns: a frame of a few bytes can decode to a name of megabytes.
-const MAX_NAME_BYTES: usize = 1 << 20;
 /// As much of a segment as holds its schema, as a rule.
 const SCHEMA_READ: usize = 64 << 10;
 
@@ -162,7 +159,7 @@ fn is_damage(error: &Error) -> bool {
     matches!(error.status(), Status::Corrupt | Status::Checksum | Status::UnsafePath)
 }
 
-/// Unknown columns of all segments.
+/// Unknown columns of all segments, which together may have no more than one segment may.
 #[derive(Default)]
 struct Union {
     fields: Vec<(String, DataType)>,
@@ -181,8 +178,8 @@ impl Union {
                 continue;
             }
             self.name_bytes = self.name_bytes.saturating_add(name.len());
-            if self.fields.len() + schema::INDEX.len() >= MAX_COLUMNS || self.name_bytes > MAX_NAME_BYTES {
-                let why = format!("the index has over {MAX_COLUMNS} columns, or over a MiB of names of columns");
+            if self.fields.len() + schema::INDEX.len() >= MAX_FIELDS || self.name_bytes > MAX_FIELD_NAMES {
+                let why = format!("the index has over {MAX_FIELDS} columns, or over a MiB of names of columns");
                 return Err(Error::refused(Status::Limit, "index.columns", why));
             }
             if name.contains('\0') {

@@ -1,10 +1,11 @@
 //! A cache of segments and blocks, bounded in bytes, that loads each thing once however many ask for it.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::Arc;
 
 use crate::error::Result;
 use crate::format::index::Segment;
+use crate::sync::{Mutex, MutexGuard, OnceCell};
 
 /// What is cached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -42,7 +43,7 @@ impl Value {
 }
 
 /// A slot is made by the first who asks; the others wait for its cell.
-type Slot = Arc<OnceLock<Result<Value>>>;
+type Slot = Arc<OnceCell<Result<Value>>>;
 
 struct Inner {
     slots: HashMap<Key, (Slot, u64)>,
@@ -131,7 +132,7 @@ impl Cache {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        // Nothing under the lock can leave it half-changed in a way that matters: at worst a slot is lost.
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        // A panic under the lock can't leave it half-changed in a way that matters: at worst a slot is lost.
+        self.inner.lock()
     }
 }

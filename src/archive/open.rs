@@ -1,7 +1,7 @@
 //! Opening, and what an open archive gives to everything else: segments and blocks.
 
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use crate::archive::batches::Columns;
 use crate::archive::cache::{Cache, Key, Value};
@@ -14,6 +14,7 @@ use crate::format::index::{Expected, Segment};
 use crate::format::manifest::{Manifest, Part};
 use crate::format::row::{CODEC_STORED, CODEC_ZSTD, Location};
 use crate::options::{Key as OptionKey, Options};
+use crate::sync::OnceCell;
 
 /// An open archive.
 pub struct Archive {
@@ -24,7 +25,7 @@ pub struct Archive {
     manifest: Manifest,
     pub(super) cache: Cache,
     /// What Arrow readers see, once somebody asked.
-    pub(super) columns: OnceLock<Arc<Columns>>,
+    pub(super) columns: OnceCell<Arc<Columns>>,
 }
 
 /// Facts about an open archive. Sizes in bytes.
@@ -74,7 +75,7 @@ impl Archive {
         trailer.check(&manifest)?;
         let manifest = Manifest::decode(&manifest, trailer.manifest_offset)?;
         let cache = Cache::new(usize::try_from(options.get(OptionKey::CacheSize)).unwrap_or(usize::MAX));
-        Ok(Archive { source, tail, trailer, manifest, cache, columns: OnceLock::new() })
+        Ok(Archive { source, tail, trailer, manifest, cache, columns: OnceCell::new() })
     }
 
     /// The manifest.

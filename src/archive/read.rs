@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use crate::archive::cache::{Block, Key, Value};
 use crate::archive::lookup::{Place, file_hash};
@@ -11,6 +11,7 @@ use crate::error::{Error, Result, Status, zeroed};
 use crate::format::codec::Decompressor;
 use crate::format::hash::{Digest, hash};
 use crate::format::row::{CODEC_STORED, CODEC_ZSTD, EntryKind, Location, Row};
+use crate::sync::Mutex;
 
 impl Archive {
     /// Reads from `offset` of an entry; returns the bytes read, fewer than asked for only at the entry's end.
@@ -160,10 +161,10 @@ fn copy_checked(block: &Block, start: u64, row: &Row<'_>, skip: u64, part: &mut 
     let slice = range.and_then(|(from, to)| block.bytes.get(from..to));
     let slice = slice.ok_or_else(|| Error::corrupt("index.block", "two slices disagree about their block"))?;
     let key = (start, row.size, row.checksum);
-    let known = block.checked.lock().unwrap_or_else(PoisonError::into_inner).contains(&key);
+    let known = block.checked.lock().contains(&key);
     if !known {
         check_slice(slice, &row.checksum)?;
-        block.checked.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
+        block.checked.lock().insert(key);
     }
     part.copy_from_slice(&slice[skip as usize..skip as usize + part.len()]);
     Ok(())

@@ -5,7 +5,7 @@
 
 use std::ffi::{CString, c_char, c_int};
 use std::ptr;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::Arc;
 
 use arrow::array::{Array, StructArray};
 use arrow::ffi::{FFI_ArrowArray, FFI_ArrowSchema};
@@ -22,6 +22,7 @@ use super::reader::{Call, Reader, znippy_reader};
 use super::types::znippy_status;
 use crate::archive::{Archive, IndexBatches};
 use crate::error::{Error, Result, Status};
+use crate::sync::{Mutex, OnceCell};
 
 /// Stores the schema of the index in the caller's struct: a struct type whose children are the columns, with the
 /// archive's metadata. It is the schema of the stream of znippy_reader_export_index(). The first call reads the
@@ -78,7 +79,7 @@ pub unsafe extern "C" fn znippy_reader_export_index(
         let schema = batches.schema();
         // Seen to work now, so that it works for the stream's consumer.
         drop(export(&schema)?);
-        let stream = Stream { reader: shared, schema, batches: Mutex::new(batches), failure: OnceLock::new() };
+        let stream = Stream { reader: shared, schema, batches: Mutex::new(batches), failure: OnceCell::new() };
         // SAFETY: not null, and writable as the header demands.
         unsafe { place.write(stream.give()) };
         Ok(())
@@ -108,7 +109,7 @@ struct Stream {
     schema: SchemaRef,
     batches: Mutex<IndexBatches<Shared>>,
     /// Why the stream ended early. It stays, so that C may read the message until it releases the stream.
-    failure: OnceLock<(Error, CString)>,
+    failure: OnceCell<(Error, CString)>,
 }
 
 const _: fn() = || {
@@ -135,7 +136,7 @@ impl Stream {
         // Before the lock: a callback of the reader would wait for the call that it is in.
         // SAFETY: the stream holds a reference.
         let call = unsafe { Call::begin(Arc::as_ptr(&self.reader).cast()) }?;
-        let mut batches = self.batches.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut batches = self.batches.lock();
         if let Some((error, _)) = self.failure.get() {
             return Err(error.clone());
         }

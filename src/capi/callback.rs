@@ -1,13 +1,14 @@
 //! The host's user data, its progress function, and who is inside a callback.
 
 use std::ffi::{c_char, c_void};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, ThreadId};
 
 use super::types::{znippy_log_fn, znippy_progress, znippy_progress_fn, znippy_release_fn};
 use crate::error::{Error, Result, Status};
 use crate::progress::{LogFn, LogLevel, Progress, ProgressFn};
+use crate::sync::Mutex;
 
 /// The host's pointer. It is the library's from the moment a call begins; dropping it gives it back, once.
 pub(super) struct UserData {
@@ -101,7 +102,7 @@ pub(super) struct Visit<'a>(&'a Inside);
 impl Inside {
     /// Notes that this thread enters a callback.
     pub(super) fn visit(&self) -> Visit<'_> {
-        self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread::current().id());
+        self.threads.lock().push(thread::current().id());
         self.count.fetch_add(1, Ordering::Relaxed);
         Visit(self)
     }
@@ -111,7 +112,7 @@ impl Inside {
         if self.count.load(Ordering::Relaxed) == 0 {
             return Ok(());
         }
-        let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        let threads = self.threads.lock();
         if !threads.contains(&thread::current().id()) {
             return Ok(());
         }
@@ -139,7 +140,7 @@ impl Inside {
 
 impl Drop for Visit<'_> {
     fn drop(&mut self) {
-        let mut threads = self.0.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut threads = self.0.threads.lock();
         let current = thread::current().id();
         if let Some(position) = threads.iter().position(|id| *id == current) {
             threads.swap_remove(position);

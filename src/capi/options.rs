@@ -2,7 +2,6 @@
 
 use std::ffi::c_void;
 use std::ptr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::boundary::{guarded, shielded};
 use super::callback::{self, UserData};
@@ -14,6 +13,7 @@ use super::types::{znippy_log_fn, znippy_progress_fn, znippy_release_fn, znippy_
 use crate::error::Result;
 use crate::options::{Key, Options};
 use crate::progress::CancelToken;
+use crate::sync::{Mutex, MutexGuard};
 
 /// Values that a call works with. A call takes a snapshot when it begins, so changes made later don't reach it.
 /// NULL in place of options means defaults everywhere.
@@ -38,7 +38,7 @@ pub(super) unsafe fn snapshot(options: *const znippy_options) -> Result<Options>
 }
 
 fn lock(options: &Mutex<Options>) -> MutexGuard<'_, Options> {
-    options.lock().unwrap_or_else(PoisonError::into_inner)
+    options.lock()
 }
 
 /// Options with defaults everywhere; NULL without memory.

@@ -1,7 +1,7 @@
 //! Bytes that come from the host: through callbacks, or in its memory.
 
 use std::ffi::c_void;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use super::callback::{Inside, UserData};
 use super::constants::ZNIPPY_SOURCE_CONCURRENT;
@@ -9,6 +9,7 @@ use super::pointer::{bytes, invalid, struct_size};
 use super::types::{znippy_release_fn, znippy_source};
 use crate::archive::Source;
 use crate::error::{Error, Result, Status};
+use crate::sync::Mutex;
 
 type ReadAt = unsafe extern "C" fn(*mut c_void, u64, *mut c_void, usize) -> i64;
 
@@ -49,7 +50,7 @@ impl CallbackSource {
 
     /// One call of the host's function; how many bytes it read, at least one.
     fn read_some(&self, offset: u64, buffer: &mut [u8]) -> Result<usize> {
-        let _turn = self.turn.as_ref().map(|turn| turn.lock().unwrap_or_else(PoisonError::into_inner));
+        let _turn = self.turn.as_ref().map(|turn| turn.lock());
         let _visit = self.inside.visit();
         // SAFETY: the host's function and pointer, and a buffer that is ours and as long as it says.
         let outcome =

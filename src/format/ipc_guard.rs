@@ -15,7 +15,10 @@ use crate::error::{Error, Result};
 use crate::format::schema::Column;
 
 const CONTINUATION: u32 = 0xFFFF_FFFF;
-const MAX_FIELDS: usize = 4096;
+/// Fields of a schema.
+pub const MAX_FIELDS: usize = 4096;
+/// Bytes of the names of all fields.
+pub const MAX_FIELD_NAMES: usize = 1 << 20;
 /// Keys of schema metadata, and bytes of keys and values together. Flatbuffers may point at one string many times,
 /// so a small stream can claim a lot.
 const MAX_KEYS: usize = 1024;
@@ -137,10 +140,14 @@ fn check_fields(schema: &ipc::Schema<'_>, columns: &[Column]) -> Result<Vec<Shap
     if fields.len() > MAX_FIELDS {
         return Err(refuse("the schema has too many fields"));
     }
-    let mut names = std::collections::HashSet::new();
+    let (mut names, mut name_bytes) = (std::collections::HashSet::new(), 0usize);
     let mut shapes = Vec::with_capacity(fields.len());
     for field in fields {
         let name = field.name().ok_or_else(|| refuse("a field has no name"))?;
+        name_bytes = name_bytes.saturating_add(name.len());
+        if name_bytes > MAX_FIELD_NAMES {
+            return Err(refuse("the names of the fields are over 1 MiB"));
+        }
         if !names.insert(name) {
             return Err(refuse("two fields have the same name"));
         }

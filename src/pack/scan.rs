@@ -6,7 +6,6 @@
 use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::{AtFlags, FileType, Stat};
 use walkdir::WalkDir;
@@ -18,7 +17,7 @@ use crate::format::row::EntryKind;
 use crate::options::{Key, Options};
 use crate::pack::names::{Name, Names};
 use crate::progress::{Phase, Reporter, UNKNOWN};
-use crate::sync;
+use crate::sync::{self, Mutex};
 
 /// No modification time is recorded.
 pub(super) const NO_MTIME: i64 = i64::MIN;
@@ -140,7 +139,7 @@ pub(super) fn scan(
         || Ok(DirectoryCache::new(KEPT_DIRECTORIES)),
         |directories, (number, records)| surveyor.chunk(directories, number, records),
     )?;
-    let mut found = surveyor.found.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let mut found = surveyor.found.into_inner();
     found.extras.sort_by_key(|(record, _)| *record);
     for (record, extra) in found.extras {
         tree.extras.push(extra);
@@ -247,7 +246,7 @@ impl Surveyor<'_> {
             }
         }
         if !found.extras.is_empty() || !found.skipped.is_empty() {
-            let mut all = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut all = self.found.lock();
             all.extras.append(&mut found.extras);
             all.skipped.append(&mut found.skipped);
         }

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import stat
 import subprocess
 import sys
@@ -149,6 +150,17 @@ class Queries(unittest.TestCase):
         metadata = pyarrow.RecordBatchReader.from_stream(index).schema.metadata
         self.assertEqual(metadata[b"znippy_format_version"], b"4")
 
+    def test_document_shows_what_works(self):
+        make_tree(self.tree, 60)
+        self.pack()
+        text = (ROOT / "docs" / "QUERY.md").read_text()
+        blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+        self.assertEqual(len(blocks), 4)
+        program = "\n".join(blocks).replace("project.znippy", str(self.archive)) + "\nassert rows == table.num_rows > 60\n"
+        environment = {**os.environ, "PYTHONPATH": str(QUERY.parent)}
+        shown = subprocess.run([sys.executable, "-c", program], env=environment, check=True, capture_output=True)
+        self.assertIn(b"big.bin", shown.stdout)
+
     def test_streams_outlive_the_index_and_are_shared_by_threads(self):
         make_tree(self.tree, 9000)
         self.pack()
@@ -177,6 +189,10 @@ class Queries(unittest.TestCase):
         failed = subprocess.run([sys.executable, str(QUERY), str(self.archive)], capture_output=True)
         self.assertEqual(failed.returncode, 1)
         self.assertIn(b"an index segment is damaged", failed.stderr)
+        self.assertNotIn(b"Traceback", failed.stderr)
+        for engine, ask in query.ENGINES.items():
+            with self.subTest(engine=engine), self.assertRaisesRegex(Exception, "an index segment is damaged"):
+                ask(query.Index(self.archive))
 
 
 if __name__ == "__main__":
