@@ -362,6 +362,11 @@ struct ArrowArrayStream;
 #define ZNIPPY_OPT_KEEP_GOING 26
 
 /**
+ * 1: the destination is the old tree or the new, nothing in between.
+ */
+#define ZNIPPY_OPT_ATOMIC 27
+
+/**
  * A regular file.
  */
 #define ZNIPPY_KIND_FILE 0

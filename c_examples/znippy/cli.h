@@ -54,7 +54,8 @@ enum {
     FLAG_PRUNE = 1 << 20,
     FLAG_KEEP_GOING = 1 << 21,
     FLAG_OFFSET = 1 << 22,
-    FLAG_LENGTH = 1 << 23
+    FLAG_LENGTH = 1 << 23,
+    FLAG_ATOMIC = 1 << 24
 };
 
 /* A flag of the command line. Where `option` is set, the flag sets that option of the library, and its help

@@ -102,6 +102,8 @@ pub const ZNIPPY_OPT_SKIP_UNCHANGED: u32 = 24;
 pub const ZNIPPY_OPT_PRUNE: u32 = 25;
 /// 1: restore everything that is undamaged; the call ends with ZNIPPY_E_PARTIAL where something failed.
 pub const ZNIPPY_OPT_KEEP_GOING: u32 = 26;
+/// 1: the destination is the old tree or the new, nothing in between.
+pub const ZNIPPY_OPT_ATOMIC: u32 = 27;
 
 /// A regular file.
 pub const ZNIPPY_KIND_FILE: u32 = 0;
@@ -234,6 +236,7 @@ mod tests {
             ZNIPPY_OPT_SKIP_UNCHANGED,
             ZNIPPY_OPT_PRUNE,
             ZNIPPY_OPT_KEEP_GOING,
+            ZNIPPY_OPT_ATOMIC,
         );
         let constants: Vec<_> = constants.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
         let c_name = |name: &str| format!("ZNIPPY_OPT_{}", name.to_uppercase().replace('-', "_"));

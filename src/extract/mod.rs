@@ -13,12 +13,14 @@
 //! big          files of several slices: under a temporary name until they are whole
 //! links        hard links, FIFOs and symbolic links, after the files
 //! prune        what is not in the archive goes
+//! atomic       the old tree or the new, nothing in between
 //! sandbox      the only code that touches the destination; follows nothing
 //! handles      the few directory handles that each thread keeps
 //! metadata     modes, times, owners
 //! job          what the threads share
 //! ```
 
+mod atomic;
 mod big;
 mod blocks;
 mod directories;
@@ -44,6 +46,7 @@ use std::time::Instant;
 
 use crate::archive::Archive;
 use crate::error::{Error, Result, Status, printable};
+use crate::extract::atomic::Atomic;
 use crate::extract::big::Unfinished;
 use crate::extract::directories::Existing;
 use crate::extract::failures::Failures;
@@ -99,7 +102,16 @@ pub fn extract_tree(archive: &Archive, destination: &Path, options: &Options) ->
 fn extract(archive: &Archive, destination: &Path, options: &Options, forced: Option<Resolution>) -> Result<Outcome> {
     let started = Instant::now();
     let mut reporter = Reporter::new(options.progress(), options.cancel().clone(), options.progress_interval());
-    match restore(archive, destination, options, forced, &mut reporter) {
+    let atomic = Atomic::begin(destination, options)?;
+    let into = atomic.as_ref().map_or(destination, Atomic::sibling);
+    let mut result = restore(archive, into, options, forced, &mut reporter);
+    if let Some(atomic) = &atomic {
+        match &result {
+            Ok(_) => result = atomic.commit().and(result),
+            Err(_) => atomic.abandon(),
+        }
+    }
+    match result {
         Ok(mut outcome) => {
             outcome.stats.seconds = started.elapsed().as_secs_f64();
             outcome.failures.iter().for_each(|error| options.log(LogLevel::Warning, &format!("not restored: {error}")));

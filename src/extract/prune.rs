@@ -48,40 +48,10 @@ impl<'a> Pruner<'a> {
         Pruner { root, plan, settings, removed: 0 }
     }
 
-    /// Removes a name and what is below it, apart from what the filter doesn't reach. No handle is kept open on
-    /// the way down, so that any depth will do.
+    /// Removes a name and what is below it, apart from what the filter doesn't reach.
     pub(super) fn remove(&mut self, path: &[u8]) -> Result<()> {
-        let mut left = vec![(path.to_vec(), false)];
-        while let Some((path, emptied)) = left.pop() {
-            if !self.settings.filter.reaches_into(&self.plan.archive_path(&path)) {
-                continue;
-            }
-            let (parent, name) = path::split(&path);
-            let directory = self.root.directory(parent)?;
-            let named = |errno| Error::os("can't delete what is not in the archive", errno).with_entry(&path);
-            let status = directory.status(name).map_err(named)?;
-            let is_directory = FileType::from_raw_mode(status.st_mode) == FileType::Directory;
-            if !is_directory {
-                if self.reaches(&path) {
-                    directory.delete(name, false).map_err(named)?;
-                    self.removed += 1;
-                }
-            } else if !emptied {
-                if status.st_dev != self.root.device()? {
-                    let why = "another file system is mounted here, and it is not in the archive; unmount it first";
-                    return Err(Error::refused(Status::Exists, "prune.mount", why).with_entry(&path));
-                }
-                left.push((path.clone(), true));
-                left.extend(self.root.names(&path)?.into_iter().map(|(name, _)| (joined(&path, &name), false)));
-            } else if self.reaches(&path) {
-                match directory.delete(name, true) {
-                    Ok(()) => self.removed += 1,
-                    // Something in it is out of the filter's reach.
-                    Err(rustix::io::Errno::NOTEMPTY | rustix::io::Errno::EXIST) => {}
-                    Err(errno) => return Err(named(errno)),
-                }
-            }
-        }
+        let enters = |path: &[u8]| self.settings.filter.reaches_into(&self.plan.archive_path(path));
+        self.removed += remove(self.root, path, false, enters, |path| self.reaches(path))?;
         Ok(())
     }
 
@@ -89,6 +59,58 @@ impl<'a> Pruner<'a> {
     fn reaches(&self, path: &[u8]) -> bool {
         self.settings.filter.wants(&self.plan.archive_path(path))
     }
+}
+
+/// Removes a name and everything below it, whatever the modes.
+pub(super) fn remove_tree(root: &Root, path: &[u8]) -> Result<u64> {
+    remove(root, path, true, |_| true, |_| true)
+}
+
+/// Removes what is reached of a name and what is below it. No handle is kept open on the way down, so that any depth
+/// will do.
+fn remove(
+    root: &Root,
+    path: &[u8],
+    force: bool,
+    enters: impl Fn(&[u8]) -> bool,
+    reaches: impl Fn(&[u8]) -> bool,
+) -> Result<u64> {
+    let mut removed = 0;
+    let mut left = vec![(path.to_vec(), false)];
+    while let Some((path, emptied)) = left.pop() {
+        if !enters(&path) {
+            continue;
+        }
+        let (parent, name) = path::split(&path);
+        let directory = root.directory(parent)?;
+        let named = |errno| Error::os("can't delete it", errno).with_entry(&path);
+        let status = directory.status(name).map_err(named)?;
+        let is_directory = FileType::from_raw_mode(status.st_mode) == FileType::Directory;
+        if !is_directory {
+            if reaches(&path) {
+                directory.delete(name, false).map_err(named)?;
+                removed += 1;
+            }
+        } else if !emptied {
+            if status.st_dev != root.device()? {
+                let why = "another file system is mounted here, and it is not in the archive; unmount it first";
+                return Err(Error::refused(Status::Exists, "prune.mount", why).with_entry(&path));
+            }
+            if force && status.st_mode & 0o700 != 0o700 {
+                directory.open_up(name, status.st_mode)?;
+            }
+            left.push((path.clone(), true));
+            left.extend(root.names(&path)?.into_iter().map(|(name, _)| (joined(&path, &name), false)));
+        } else if reaches(&path) {
+            match directory.delete(name, true) {
+                Ok(()) => removed += 1,
+                // Something in it is out of reach.
+                Err(rustix::io::Errno::NOTEMPTY | rustix::io::Errno::EXIST) => {}
+                Err(errno) => return Err(named(errno)),
+            }
+        }
+    }
+    Ok(removed)
 }
 
 fn joined(directory: &[u8], name: &[u8]) -> Vec<u8> {

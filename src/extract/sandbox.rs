@@ -6,6 +6,10 @@
 //! components, and never followed. A name that could lead elsewhere is refused here even though none gets past
 //! the index.
 
+mod file;
+
+pub(super) use file::{Existing, Identity, Leftover, NewFile, hash_file, set_size, write_at};
+
 use std::borrow::Cow;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -16,7 +20,6 @@ use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, ResolveFlags
 use rustix::io::Errno;
 
 use crate::error::{Error, Result, Status};
-use crate::format::hash::Digest;
 
 const BENEATH: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS).union(ResolveFlags::NO_MAGICLINKS);
 const HANDLE: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
@@ -226,7 +229,7 @@ impl Directory {
         checked(&name)?;
         let file = rustix::fs::openat(&self.0, &*name, NEW_FILE, Mode::from_raw_mode(mode))
             .map_err(|errno| creation_error("can't create the file", errno))?;
-        Ok(NewFile { file, leftover: Leftover { directory: self, name, armed: true } })
+        Ok(NewFile::new(file, Leftover::new(self, name)))
     }
 
     /// Opens a file that this extraction made, for writing and reading; `identity` is what [`NewFile::identity`] said.
@@ -320,7 +323,7 @@ impl Directory {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&self.0, name, flags, Mode::empty()).ok()?;
         let status = rustix::fs::fstat(&file).ok()?;
-        (FileType::from_raw_mode(status.st_mode) == FileType::RegularFile).then_some(Existing(file))
+        (FileType::from_raw_mode(status.st_mode) == FileType::RegularFile).then(|| Existing::new(file))
     }
 
     /// The target of a symbolic link.
@@ -336,7 +339,7 @@ impl Directory {
         let mode = Mode::from_raw_mode((mode & 0o7777) | 0o700);
         let handle = rustix::fs::openat(&self.0, name, HANDLE, Mode::empty()).map_err(failed)?;
         match rustix::fs::openat(&self.0, name, READABLE, Mode::empty()) {
-            Ok(readable) if same(&handle, &readable) => rustix::fs::fchmod(&readable, mode).map_err(failed),
+            Ok(readable) if file::same(&handle, &readable) => rustix::fs::fchmod(&readable, mode).map_err(failed),
             Ok(_) => Err(Error::refused(Status::UnsafePath, "sandbox.swapped", "the directory was replaced")),
             // It can't be opened for reading either; the handle's own name in /proc is no link that could change.
             Err(_) => {
@@ -356,139 +359,4 @@ impl AsFd for Directory {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
-}
-
-/// Which file a descriptor is of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Identity {
-    device: u64,
-    inode: u64,
-}
-
-impl Identity {
-    fn of(status: &Stat) -> Identity {
-        Identity { device: status.st_dev, inode: status.st_ino }
-    }
-}
-
-/// Something new that is removed again unless it is kept.
-pub(super) struct Leftover<'d> {
-    directory: &'d Directory,
-    name: Cow<'d, [u8]>,
-    armed: bool,
-}
-
-impl<'d> Leftover<'d> {
-    /// Takes charge of a name that was just made.
-    pub(super) fn new(directory: &'d Directory, name: Cow<'d, [u8]>) -> Leftover<'d> {
-        Leftover { directory, name, armed: true }
-    }
-
-    /// Lets it stand.
-    pub(super) fn keep(mut self) {
-        self.armed = false;
-    }
-}
-
-impl Drop for Leftover<'_> {
-    fn drop(&mut self) {
-        if self.armed {
-            self.directory.remove(&self.name);
-        }
-    }
-}
-
-/// A file that was just created and is removed again unless it is kept.
-pub(super) struct NewFile<'d> {
-    file: OwnedFd,
-    leftover: Leftover<'d>,
-}
-
-impl NewFile<'_> {
-    /// Which file this is.
-    pub(super) fn identity(&self) -> Result<Identity> {
-        let status = rustix::fs::fstat(&self.file).map_err(|errno| Error::os("can't look at the new file", errno))?;
-        Ok(Identity::of(&status))
-    }
-
-    /// Lets it stand, and returns the descriptor.
-    pub(super) fn keep(self) -> OwnedFd {
-        self.leftover.keep();
-        self.file
-    }
-}
-
-impl AsFd for NewFile<'_> {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.file.as_fd()
-    }
-}
-
-fn same(one: &OwnedFd, other: &OwnedFd) -> bool {
-    match (rustix::fs::fstat(one), rustix::fs::fstat(other)) {
-        (Ok(one), Ok(other)) => Identity::of(&one) == Identity::of(&other),
-        _ => false,
-    }
-}
-
-/// A file that was there before.
-pub(super) struct Existing(OwnedFd);
-
-impl Existing {
-    /// Whether its bytes have this hash.
-    pub(super) fn has_hash(&self, size: u64, hash: &Digest, check: impl Fn() -> Result<()>) -> Result<bool> {
-        match hash_file(self.0.as_fd(), size, check) {
-            Err(error) if error.status() == Status::Changed => Ok(false),
-            found => Ok(found? == *hash),
-        }
-    }
-}
-
-impl AsFd for Existing {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
-    }
-}
-
-/// BLAKE3 of a file's first `size` bytes; `check` is asked once in a while whether to go on.
-pub(super) fn hash_file(file: BorrowedFd<'_>, size: u64, check: impl Fn() -> Result<()>) -> Result<Digest> {
-    let failed = |errno| Error::os("can't read the file", errno);
-    let mut hasher = blake3::Hasher::new();
-    let mut buffer = crate::error::zeroed(size.min(1 << 20) as usize)?;
-    let mut offset = 0;
-    while offset < size {
-        check()?;
-        let most = (size - offset).min(buffer.len() as u64) as usize;
-        match rustix::io::pread(file, &mut buffer[..most], offset) {
-            Ok(0) => return Err(Error::new(Status::Changed, "the file was cut by somebody else")),
-            Ok(read) => {
-                hasher.update(&buffer[..read]);
-                offset += read as u64;
-            }
-            Err(Errno::INTR) => {}
-            Err(errno) => return Err(failed(errno)),
-        }
-    }
-    Ok(*hasher.finalize().as_bytes())
-}
-
-/// Writes all bytes at an offset.
-pub(super) fn write_at(file: BorrowedFd<'_>, mut bytes: &[u8], mut offset: u64) -> Result<()> {
-    while !bytes.is_empty() {
-        match rustix::io::pwrite(file, bytes, offset) {
-            Ok(0) => return Err(Error::os("can't write the file", Errno::IO)),
-            Ok(written) => {
-                bytes = &bytes[written..];
-                offset += written as u64;
-            }
-            Err(Errno::INTR) => {}
-            Err(errno) => return Err(Error::os("can't write the file", errno)),
-        }
-    }
-    Ok(())
-}
-
-/// Gives a file its size; what is not written then is a hole.
-pub(super) fn set_size(file: BorrowedFd<'_>, size: u64) -> Result<()> {
-    rustix::fs::ftruncate(file, size).map_err(|errno| Error::os("can't set the file's size", errno))
 }

@@ -134,6 +134,8 @@ option_table! {
         "Make the tree equal to the archive: after all else succeeded, delete what is not in it, as far as the filters reach. Files are replaced unless overwrite is set.";
     KeepGoing = 26, "keep-going", Flag, 0, 0, 1, EXTRACT, false,
         "Restore everything that is undamaged; what failed is listed and counted, and the call ends with ZNIPPY_E_PARTIAL.";
+    Atomic = 27, "atomic", Flag, 0, 0, 1, EXTRACT, false,
+        "Restore into a sibling of the destination, which takes its name when it is complete: the old tree or the new, nothing in between.";
 }
 
 impl Key {

@@ -56,7 +56,7 @@ static void every_key(znippy_options *options) {
         CHECK(znippy_option_help(key) && znippy_option_help(key)[0]);
         bounds_are_kept(options, key);
     }
-    CHECK(key > ZNIPPY_OPT_KEEP_GOING);
+    CHECK(key > ZNIPPY_OPT_ATOMIC);
 }
 
 static void unknown_keys(znippy_options *options) {

@@ -282,6 +282,15 @@ run 1 verify --quick damaged.znippy
 error_says 'damaged'
 run 1 cat damaged.znippy sub/noise
 run 1 unpack damaged.znippy back3
+run 1 unpack --atomic damaged.znippy back5
+[ ! -e back5 ] || wrong "--atomic left a part of a tree"
+run 0 unpack --atomic a.znippy back5
+touch back5/old
+run 1 unpack --atomic a.znippy back5
+run 1 unpack --atomic -f damaged.znippy back5
+[ -e back5/old ] || wrong "--atomic lost the old tree after a failure"
+run 0 unpack --atomic -f a.znippy back5
+[ ! -e back5/old ] && [ -e back5/hello.txt ] || wrong "--atomic -f did not replace the tree: $(ls back5)"
 run 3 unpack --keep-going damaged.znippy back4
 grep -q '^znippy: not restored: sub/noise: ' err || wrong "the damaged file is not named: $(cat err)"
 grep -q '1 entries were left out' err || wrong "the failures are not counted: $(cat err)"
