@@ -15,6 +15,7 @@ while getopts n:j: option; do
     esac
 done
 shift $((OPTIND - 1))
+sh scripts/install-needs.sh time zstd python3
 tree=$(realpath "$1")
 work=$(mktemp -d "${TMPDIR:-/tmp}/znippy-bench.XXXXXX")
 trap 'rm -rf "$work"' EXIT

@@ -16,6 +16,9 @@ pub(crate) struct Root {
 
 const FLAGS: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
+/// Tries before somebody who keeps renaming directories makes the walk be done by hand.
+const RENAME_TRIES: usize = 16;
+
 impl Root {
     /// A root; any open directory will do.
     pub(crate) fn new(directory: OwnedFd) -> Root {
@@ -44,11 +47,15 @@ impl Root {
         }
         if self.kernel_walk.load(Ordering::Relaxed) && path.len() < 4000 {
             let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-            loop {
+            for _ in 0..RENAME_TRIES {
                 match rustix::fs::openat2(&self.directory, path, FLAGS, Mode::empty(), resolve) {
-                    // EAGAIN: something was renamed during the walk. Seccomp filters answer EPERM, old kernels ENOSYS.
+                    // EAGAIN: something was renamed during the walk; after some tries the walk is made by hand.
                     Err(Errno::AGAIN | Errno::INTR) => {}
-                    Err(Errno::NOSYS | Errno::PERM) => break self.kernel_walk.store(false, Ordering::Relaxed),
+                    // Old kernels answer ENOSYS, seccomp filters EPERM.
+                    Err(Errno::NOSYS | Errno::PERM) => {
+                        self.kernel_walk.store(false, Ordering::Relaxed);
+                        break;
+                    }
                     result => return result,
                 }
             }
