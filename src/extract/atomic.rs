@@ -53,7 +53,7 @@ impl Atomic {
             let why = "this destination can't be replaced as a whole; leave atomic away";
             return Err(Error::new(Status::InvalidArgument, why).with_path(&destination));
         };
-        let parent = Root::open(directory, None)?;
+        let parent = Root::open(directory)?;
         let temporary = parent.temporary_name(0);
         let sibling = directory.join(OsStr::from_bytes(&temporary));
         Ok(Some(Atomic { parent, replaces, temporary, sibling, destination }))

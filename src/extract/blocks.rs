@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 use std::os::fd::AsFd;
 
+use crate::beneath::is_out_of_descriptors;
 use crate::error::{Error, Result, Status};
-use crate::extract::handles::{Handles, is_out_of_descriptors};
+use crate::extract::handles::Handles;
 use crate::extract::job::Job;
 use crate::extract::records::{NO_BLOCK, Slice, Target};
 use crate::extract::sandbox::{self, Directory};

@@ -52,7 +52,7 @@ use crate::extract::directories::Existing;
 use crate::extract::failures::Failures;
 use crate::extract::job::Job;
 use crate::extract::plan::Plan;
-use crate::extract::sandbox::{Resolution, Root};
+use crate::extract::sandbox::Root;
 use crate::extract::settings::Settings;
 use crate::options::{Key, Options};
 use crate::progress::{LogLevel, Phase, Reporter, UNKNOWN};
@@ -96,15 +96,20 @@ pub fn extract_all(archive: &Archive, destination: &Path, options: &Options) -> 
 /// failure leaves the files that were whole by then, and no temporary file. With the option `keep-going` what fails
 /// for an entry is part of the outcome instead.
 pub fn extract_tree(archive: &Archive, destination: &Path, options: &Options) -> Result<Outcome> {
-    extract(archive, destination, options, None)
+    extract(archive, destination, options, Root::open)
 }
 
-fn extract(archive: &Archive, destination: &Path, options: &Options, forced: Option<Resolution>) -> Result<Outcome> {
+fn extract(
+    archive: &Archive,
+    destination: &Path,
+    options: &Options,
+    open_root: fn(&Path) -> Result<Root>,
+) -> Result<Outcome> {
     let started = Instant::now();
     let mut reporter = Reporter::new(options.progress(), options.cancel().clone(), options.progress_interval());
     let atomic = Atomic::begin(destination, options)?;
     let into = atomic.as_ref().map_or(destination, Atomic::sibling);
-    let mut result = restore(archive, into, options, forced, &mut reporter);
+    let mut result = restore(archive, into, options, open_root, &mut reporter);
     if let Some(atomic) = &atomic {
         match &result {
             Ok(_) => result = atomic.commit().and(result),
@@ -126,7 +131,7 @@ fn restore(
     archive: &Archive,
     destination: &Path,
     options: &Options,
-    forced: Option<Resolution>,
+    open_root: fn(&Path) -> Result<Root>,
     reporter: &mut Reporter,
 ) -> Result<Outcome> {
     let settings = Settings::new(options)?;
@@ -136,7 +141,7 @@ fn restore(
     // A limit that is too low is an error before the first write too.
     options.threads_within(options.threads(), 0, plan.block_memory())?;
     reporter.begin(Phase::Extract, plan.entries, plan.bytes())?;
-    let root = Root::open(destination, forced)?;
+    let root = open_root(destination)?;
     let mut kept = 0;
     if settings.needs_survey() && !root.is_own() {
         let all = plan.bytes();

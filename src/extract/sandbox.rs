@@ -1,10 +1,8 @@
 //! The only code that opens, creates or removes anything in the destination.
 //!
-//! Everything is relative to a handle of the root directory. Directories below it are resolved by the kernel with
-//! `RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS`, and where it refuses that call (old, or barred
-//! by a filter), component by component with `O_NOFOLLOW`. Names are created in the directory's handle, as single
-//! components, and never followed. A name that could lead elsewhere is refused here even though none gets past
-//! the index.
+//! Everything is relative to a handle of the root directory; directories below it are opened by the walk of
+//! `beneath`, which follows nothing. Names are created in the directory's handle, as single components, and never
+//! followed. A name that could lead elsewhere is refused here even though none gets past the index.
 
 mod file;
 
@@ -16,32 +14,17 @@ use std::hash::BuildHasher;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, ResolveFlags, Stat};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, Stat};
 use rustix::io::Errno;
 
+use crate::beneath::{self, Access, component};
 use crate::error::{Error, Result, Status};
 
-const BENEATH: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS).union(ResolveFlags::NO_MAGICLINKS);
-const HANDLE: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
-const READABLE: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 const NEW_FILE: OFlags =
     OFlags::RDWR.union(OFlags::CREATE).union(OFlags::EXCL).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
-/// The kernel takes paths of less than 4,096 bytes in one call.
-const LONGEST_CALL: usize = 4000;
-
-/// Who walks over the components of a path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Resolution {
-    /// The kernel, in one call.
-    Kernel,
-    /// This module, a component a call.
-    Walk,
-}
-
-/// The destination, and how paths below it are resolved.
+/// The destination.
 pub(super) struct Root {
-    handle: Directory,
-    resolution: Resolution,
+    walk: beneath::Root,
     /// Whether it was made, or was empty: what is in it then all comes from the archive.
     own: bool,
     /// What nobody can guess before it is seen: part of temporary names.
@@ -50,7 +33,7 @@ pub(super) struct Root {
 
 impl Root {
     /// Opens the destination, and makes it first where it doesn't exist.
-    pub(super) fn open(destination: &Path, forced: Option<Resolution>) -> Result<Root> {
+    pub(super) fn open(destination: &Path) -> Result<Root> {
         let made = match rustix::fs::mkdirat(CWD, destination, Mode::from_raw_mode(0o777)) {
             Ok(()) => true,
             Err(Errno::EXIST) => false,
@@ -62,12 +45,17 @@ impl Root {
             let action = if errno == Errno::NOTDIR { "the destination is not a directory" } else { "can't open it" };
             Error::os(action, errno).with_path(destination)
         })?;
-        let resolution = forced.unwrap_or_else(|| offered(&handle));
         let nonce = RandomState::new().hash_one(destination);
-        let mut root = Root { handle: Directory(handle), resolution, own: made, nonce };
+        let mut root = Root { walk: beneath::Root::new(handle), own: made, nonce };
         // One that can't be listed can be filled all the same.
         root.own = made || root.is_empty().unwrap_or(false);
         Ok(root)
+    }
+
+    /// Does without `openat2` from now on.
+    #[cfg(test)]
+    pub(super) fn walk_by_hand(&self) {
+        self.walk.walk_by_hand();
     }
 
     /// Whether everything in the destination comes from this extraction.
@@ -77,12 +65,17 @@ impl Root {
 
     /// A handle of a directory below the root, by the path in the archive; the root's own path is empty.
     pub(super) fn directory(&self, path: &[u8]) -> Result<Directory> {
-        self.resolve(path, HANDLE).map(Directory).map_err(|errno| directory_error(errno).with_entry(path))
+        self.try_directory(path).map_err(|errno| directory_error(errno).with_entry(path))
+    }
+
+    /// The same with the system's own error.
+    pub(super) fn try_directory(&self, path: &[u8]) -> rustix::io::Result<Directory> {
+        self.walk.open(path, Access::Handle).map(Directory)
     }
 
     /// The same, open for reading, so that its mode and times can be set.
     pub(super) fn readable_directory(&self, path: &[u8]) -> Result<OwnedFd> {
-        self.resolve(path, READABLE).map_err(|errno| directory_error(errno).with_entry(path))
+        self.walk.open(path, Access::Read).map_err(|errno| directory_error(errno).with_entry(path))
     }
 
     /// A name that nobody can guess, for something that is not yet what the archive says.
@@ -108,12 +101,12 @@ impl Root {
 
     /// The device that the root is on.
     pub(super) fn device(&self) -> Result<u64> {
-        let status = rustix::fs::fstat(&self.handle.0).map_err(|errno| Error::os("can't look at the root", errno))?;
+        let status = rustix::fs::fstat(self.walk.fd()).map_err(|errno| Error::os("can't look at the root", errno))?;
         Ok(status.st_dev)
     }
 
     fn is_empty(&self) -> rustix::io::Result<bool> {
-        let readable = rustix::fs::openat(&self.handle.0, c".", READABLE, Mode::empty())?;
+        let readable = self.walk.open(b"", Access::Read)?;
         let mut entries = rustix::fs::Dir::new(readable)?;
         while let Some(entry) = entries.read() {
             if !matches!(entry?.file_name().to_bytes(), b"." | b"..") {
@@ -122,64 +115,6 @@ impl Root {
         }
         Ok(true)
     }
-
-    fn resolve(&self, path: &[u8], last: OFlags) -> rustix::io::Result<OwnedFd> {
-        if path.is_empty() {
-            return rustix::fs::openat(&self.handle.0, c".", last, Mode::empty());
-        }
-        let mut from: Option<OwnedFd> = None;
-        let mut rest = path;
-        loop {
-            let (now, later) = match self.resolution {
-                Resolution::Kernel if rest.len() <= LONGEST_CALL => (rest, &b""[..]),
-                Resolution::Kernel => {
-                    let cut = rest[..LONGEST_CALL].iter().rposition(|&byte| byte == b'/').ok_or(Errno::NAMETOOLONG)?;
-                    (&rest[..cut], &rest[cut + 1..])
-                }
-                Resolution::Walk => match rest.iter().position(|&byte| byte == b'/') {
-                    Some(cut) => (&rest[..cut], &rest[cut + 1..]),
-                    None => (rest, &b""[..]),
-                },
-            };
-            let flags = if later.is_empty() { last } else { HANDLE };
-            let start = from.as_ref().map_or(self.handle.0.as_fd(), AsFd::as_fd);
-            let next = match self.resolution {
-                Resolution::Kernel => open_beneath(start, now, flags)?,
-                Resolution::Walk => {
-                    component(now)?;
-                    rustix::fs::openat(start, now, flags, Mode::empty())?
-                }
-            };
-            if later.is_empty() {
-                return Ok(next);
-            }
-            (from, rest) = (Some(next), later);
-        }
-    }
-}
-
-/// Whether the kernel resolves paths for this process, asked once an extraction.
-fn offered(handle: &OwnedFd) -> Resolution {
-    match rustix::fs::openat2(handle, c".", HANDLE, Mode::empty(), BENEATH) {
-        Ok(_) => Resolution::Kernel,
-        Err(_) => Resolution::Walk,
-    }
-}
-
-fn open_beneath(start: BorrowedFd<'_>, path: &[u8], flags: OFlags) -> rustix::io::Result<OwnedFd> {
-    // EAGAIN: something was renamed during the call. Whoever keeps doing that gets the error.
-    let mut tries = 16;
-    loop {
-        match rustix::fs::openat2(start, path, flags, Mode::empty(), BENEATH) {
-            Err(Errno::AGAIN | Errno::INTR) if tries > 0 => tries -= 1,
-            result => return result,
-        }
-    }
-}
-
-fn component(name: &[u8]) -> rustix::io::Result<()> {
-    let unsafe_name = matches!(name, b"" | b"." | b"..") || name.contains(&b'/') || name.contains(&0);
-    if unsafe_name { Err(Errno::INVAL) } else { Ok(()) }
 }
 
 fn checked(name: &[u8]) -> Result<()> {
@@ -187,7 +122,7 @@ fn checked(name: &[u8]) -> Result<()> {
         .map_err(|_| Error::refused(Status::UnsafePath, "sandbox.name", "the name is not a single component"))
 }
 
-fn directory_error(errno: Errno) -> Error {
+pub(super) fn directory_error(errno: Errno) -> Error {
     match errno {
         Errno::LOOP | Errno::NOTDIR | Errno::XDEV => Error::refused(
             Status::UnsafePath,
@@ -337,8 +272,8 @@ impl Directory {
         checked(name)?;
         let failed = |errno| Error::os("can't make the directory writable", errno);
         let mode = Mode::from_raw_mode((mode & 0o7777) | 0o700);
-        let handle = rustix::fs::openat(&self.0, name, HANDLE, Mode::empty()).map_err(failed)?;
-        match rustix::fs::openat(&self.0, name, READABLE, Mode::empty()) {
+        let handle = rustix::fs::openat(&self.0, name, Access::Handle.flags(), Mode::empty()).map_err(failed)?;
+        match rustix::fs::openat(&self.0, name, Access::Read.flags(), Mode::empty()) {
             Ok(readable) if file::same(&handle, &readable) => rustix::fs::fchmod(&readable, mode).map_err(failed),
             Ok(_) => Err(Error::refused(Status::UnsafePath, "sandbox.swapped", "the directory was replaced")),
             // It can't be opened for reading either; the handle's own name in /proc is no link that could change.

@@ -1,5 +1,6 @@
 //! What the options say of an extraction, in one place.
 
+use crate::beneath;
 use crate::error::{Error, Result, Status};
 use crate::extract::filter::Filter;
 use crate::extract::metadata::Policy;
@@ -51,7 +52,7 @@ impl Settings {
             overwrite,
             unchanged,
             prune,
-            threads: options.threads(),
+            threads: beneath::threads_within_descriptors(options.threads()),
             cancel: options.cancel().clone(),
         })
     }

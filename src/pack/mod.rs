@@ -23,7 +23,7 @@ use std::time::Instant;
 
 use rustix::fs::{Mode, OFlags};
 
-use crate::beneath::Root;
+use crate::beneath::{Root, threads_within_descriptors};
 use crate::error::{Error, Result};
 use crate::format::container;
 use crate::options::Options;
@@ -54,7 +54,7 @@ pub fn pack_directory(source: &Path, archive: &Path, options: &Options) -> Resul
         directory: output.directory_identity()?,
         name: output.name().to_vec(),
     };
-    let threads = options.threads();
+    let threads = threads_within_descriptors(options.threads());
     let tree = scan::scan(source, &root, &excluded, options, threads, &mut reporter)?;
     let plan = plan::plan(&tree, &layout)?;
     let files = (plan.small.len() + plan.big.len()) as u64;

@@ -7,7 +7,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use crate::beneath::Root;
+use crate::beneath::{Root, threads_within_descriptors};
 use crate::error::{Error, Result, Status, zeroed};
 use crate::format::blobs;
 use crate::format::codec;
@@ -66,7 +66,7 @@ pub(super) fn run<'a>(
             let (reads, blocks, sender, stop) = (reads.clone(), blocks.clone(), done_sender.clone(), stop.clone());
             move || {
                 let result = sync::catch(|| {
-                    let reader = Reader::new(root, tree, plan, layout, lenient, &stop)?;
+                    let reader = Reader::new(root, tree, plan, layout, lenient, budget.threads, &stop)?;
                     let packer = Packer::new(layout.level, &stop)?;
                     work(reader, packer, tree, plan, &reads, &blocks, &sender)
                 });
@@ -278,7 +278,7 @@ impl<'a> Coordinator<'a, '_> {
 
 /// Threads and buffers within the memory limit. The limit lowers threads and never changes the bytes.
 fn budget(options: &Options, layout: &Layout, longest: usize) -> Result<Budget> {
-    let wanted = options.threads();
+    let wanted = threads_within_descriptors(options.threads());
     let limit = usize::try_from(options.get(Key::MemoryLimit)).unwrap_or(usize::MAX);
     // Two buffers a thread, so that one fills while the other drains; one is kept by the sequencer, one moves.
     let full = |threads: usize| Budget { threads, buffers: 2 * threads + 2 };

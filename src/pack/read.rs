@@ -3,20 +3,20 @@
 //! A file must be, after it was read, what the scan saw: same inode, size and modification time. Otherwise it
 //! changed meanwhile, which is an error, or a skip by option; never a padded or cut file.
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use blake3::hazmat::ChainingValue;
 use rustix::fs::{FileType, Mode, OFlags, SeekFrom};
 use rustix::io::Errno;
 
-use crate::beneath::{DirectoryCache, Root};
+use crate::beneath::{Access, DirectoryCache, Root, is_out_of_descriptors};
 use crate::error::{Error, Result, Status};
 use crate::format::hash::{Digest, hash, window_value};
 use crate::options::Layout;
 use crate::pack::holes;
 use crate::pack::plan::{Plan, Unit};
 use crate::pack::probe::{self, Trial};
-use crate::pack::scan::{KEPT_DIRECTORIES, Record, Tree, mtime};
+use crate::pack::scan::{Record, Tree, mtime};
 use crate::progress::CancelToken;
 
 /// Slices of big files that are stored are at most this long, so that a read at an offset need not check more.
@@ -71,7 +71,7 @@ pub(super) struct Reader<'a> {
     layout: &'a Layout,
     lenient: bool,
     cancel: &'a CancelToken,
-    directories: DirectoryCache,
+    directories: DirectoryCache<OwnedFd>,
     trial: Trial,
 }
 
@@ -82,9 +82,10 @@ impl<'a> Reader<'a> {
         plan: &'a Plan,
         layout: &'a Layout,
         lenient: bool,
+        threads: usize,
         cancel: &'a CancelToken,
     ) -> Result<Reader<'a>> {
-        let directories = DirectoryCache::new(KEPT_DIRECTORIES);
+        let directories = DirectoryCache::new(threads);
         Ok(Reader { root, tree, plan, layout, lenient, cancel, directories, trial: Trial::new()? })
     }
 
@@ -182,13 +183,23 @@ impl<'a> Reader<'a> {
     }
 
     fn fill(&mut self, record: &Record, offset: u64, bytes: &mut [u8]) -> Result<()> {
+        match self.try_fill(record, offset, bytes) {
+            // Other parts of the process take descriptors too: try again with fewer handles.
+            Err(error) if is_out_of_descriptors(error.os_code()) && self.directories.shrink() => {
+                self.try_fill(record, offset, bytes)
+            }
+            result => result,
+        }
+    }
+
+    fn try_fill(&mut self, record: &Record, offset: u64, bytes: &mut [u8]) -> Result<()> {
         let (root, names) = (self.root, &self.tree.names);
         let number = record.name.directory;
         let directory = self
             .directories
-            .get(number, || root.open_directory(names.directory(number)))
+            .get(number, || root.open(names.directory(number), Access::Handle))
             .map_err(|e| vanished("can't open its directory", e))?;
-        read_checked(directory, names.name(record.name), record, offset, bytes)
+        read_checked(directory.as_fd(), names.name(record.name), record, offset, bytes)
     }
 }
 

@@ -3,14 +3,14 @@
 //! The walk gives names and kinds and nothing else is believed of it: sizes, times and link targets come from
 //! calls relative to directory handles that were opened without following links.
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, FileType, Stat};
 use walkdir::WalkDir;
 
-use crate::beneath::{DirectoryCache, Root};
+use crate::beneath::{Access, DirectoryCache, Root, is_out_of_descriptors};
 use crate::error::{Error, Result, Status, reserve};
 use crate::format::path;
 use crate::format::row::EntryKind;
@@ -21,8 +21,8 @@ use crate::sync::{self, Mutex};
 
 /// No modification time is recorded.
 pub(super) const NO_MTIME: i64 = i64::MIN;
-/// Directory handles that each thread keeps.
-pub(super) const KEPT_DIRECTORIES: usize = 8;
+/// Directories that the walk over the names keeps open, and how many where there are few descriptors.
+const WALKED_AT_ONCE: [usize; 2] = [16, 1];
 const CHUNK: usize = 256;
 
 /// An entry of the tree: 56 bytes.
@@ -116,7 +116,18 @@ pub(super) fn scan(
         tree.root_mtime_ns = NO_MTIME;
     }
     let lenient = options.flag(Key::OnError);
-    walk(source, &mut tree, lenient, reporter)?;
+    for (at, kept) in WALKED_AT_ONCE.into_iter().enumerate() {
+        match walk(source, &mut tree, kept, lenient, reporter) {
+            // Once more with as few as can be.
+            Err(error) if is_out_of_descriptors(error.os_code()) && at + 1 < WALKED_AT_ONCE.len() => {
+                (tree.names, tree.records, tree.skipped) = (Names::new(), Vec::new(), Vec::new());
+            }
+            result => {
+                result?;
+                break;
+            }
+        }
+    }
     let names = std::mem::take(&mut tree.names);
     tree.records.sort_unstable_by(|a, b| names.compare(a.name, b.name));
     let surveyor = Surveyor {
@@ -136,7 +147,7 @@ pub(super) fn scan(
         "znippy-scan",
         reporter,
         chunks,
-        || Ok(DirectoryCache::new(KEPT_DIRECTORIES)),
+        || Ok(DirectoryCache::new(threads)),
         |directories, (number, records)| surveyor.chunk(directories, number, records),
     )?;
     let mut found = surveyor.found.into_inner();
@@ -150,9 +161,9 @@ pub(super) fn scan(
     Ok(tree)
 }
 
-fn walk(source: &Path, tree: &mut Tree, lenient: bool, reporter: &mut Reporter) -> Result<()> {
+fn walk(source: &Path, tree: &mut Tree, kept: usize, lenient: bool, reporter: &mut Reporter) -> Result<()> {
     let prefix = source.as_os_str().as_bytes().len();
-    for found in WalkDir::new(source).min_depth(1).max_open(16) {
+    for found in WalkDir::new(source).min_depth(1).max_open(kept) {
         let entry = match found {
             Ok(entry) => entry,
             Err(error) => {
@@ -228,7 +239,7 @@ struct Surveyor<'a> {
 }
 
 impl Surveyor<'_> {
-    fn chunk(&self, directories: &mut DirectoryCache, number: usize, records: &mut [Record]) -> Result<()> {
+    fn chunk(&self, directories: &mut DirectoryCache<OwnedFd>, number: usize, records: &mut [Record]) -> Result<()> {
         self.cancel.check()?;
         let mut found = Found::default();
         for (i, record) in records.iter_mut().enumerate() {
@@ -253,11 +264,12 @@ impl Surveyor<'_> {
         Ok(())
     }
 
-    fn survey(&self, directories: &mut DirectoryCache, record: &mut Record) -> Result<Option<Extra>> {
+    fn survey(&self, directories: &mut DirectoryCache<OwnedFd>, record: &mut Record) -> Result<Option<Extra>> {
         let number = record.name.directory;
         let directory = directories
-            .get(number, || self.root.open_directory(self.names.directory(number)))
-            .map_err(|e| Error::os("can't open its directory", e))?;
+            .get(number, || self.root.open(self.names.directory(number), Access::Handle))
+            .map_err(|e| Error::os("can't open its directory", e))?
+            .as_fd();
         let name = self.names.name(record.name);
         let stat = rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)
             .map_err(|e| Error::os("can't look at it", e))?;
