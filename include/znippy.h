@@ -367,6 +367,36 @@ struct ArrowArrayStream;
 #define ZNIPPY_OPT_ATOMIC 27
 
 /**
+ * 1: for archives from strangers; see docs/OPTIONS.md.
+ */
+#define ZNIPPY_OPT_UNTRUSTED 37
+
+/**
+ * Refuse archives whose files have more bytes than this; 0 no limit.
+ */
+#define ZNIPPY_OPT_MAX_BYTES 38
+
+/**
+ * Refuse archives of more entries than this; 0 no limit.
+ */
+#define ZNIPPY_OPT_MAX_ENTRIES 39
+
+/**
+ * Refuse archives that unpack to more than so many times their own size; 0 no limit.
+ */
+#define ZNIPPY_OPT_MAX_RATIO 40
+
+/**
+ * Refuse paths of more components than this; 0 no limit.
+ */
+#define ZNIPPY_OPT_MAX_DEPTH 41
+
+/**
+ * Refuse archives whose decoded index has more bytes than this; 0 stands for 1 GiB, or 64 times the archive.
+ */
+#define ZNIPPY_OPT_MAX_INDEX 55
+
+/**
  * A regular file.
  */
 #define ZNIPPY_KIND_FILE 0

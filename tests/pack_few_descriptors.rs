@@ -30,7 +30,8 @@ fn eight_threads_pack_with_64_descriptors_and_fewer_never_leave_anything_out() {
     let (tree, archive) = (dir.path().join("tree"), dir.path().join("archive"));
     for i in 0..600 {
         // Deep, so that the walk over the names wants many directories open.
-        let deep = tree.join(format!("d{:02}", i % 40)).join("e/f/g/h/i/j/k/l/m/n/o/p/q/r/s/t/u/v/w").join(i.to_string());
+        let deep =
+            tree.join(format!("d{:02}", i % 40)).join("e/f/g/h/i/j/k/l/m/n/o/p/q/r/s/t/u/v/w").join(i.to_string());
         fs::create_dir_all(&deep).unwrap();
         fs::write(deep.join("file"), vec![b'x'; i]).unwrap();
     }

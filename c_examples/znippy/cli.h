@@ -28,6 +28,9 @@
 
 enum { CODE_OK = 0, CODE_FAILED = 1, CODE_USAGE = 2, CODE_PARTIAL = 3, CODE_INTERRUPTED = 130 };
 
+/* The numbers of options lie below this; some are not used. */
+enum { OPTIONS_END = 256 };
+
 /* ---- the command line ---- */
 
 enum {
@@ -55,7 +58,9 @@ enum {
     FLAG_KEEP_GOING = 1 << 21,
     FLAG_OFFSET = 1 << 22,
     FLAG_LENGTH = 1 << 23,
-    FLAG_ATOMIC = 1 << 24
+    FLAG_ATOMIC = 1 << 24,
+    /* --untrusted and the limits, which set options and nothing else */
+    FLAG_LIMITS = 1 << 30
 };
 
 /* A flag of the command line. Where `option` is set, the flag sets that option of the library, and its help

@@ -98,9 +98,10 @@ static int command_help(const struct command *command) {
 
 static int options_help(void) {
     printf("Options of the library, for --set OPTION=VALUE; K, M and G stand for powers of 1024.\n\n");
-    /* Keys are numbered from 1 without gaps. */
-    for (uint32_t key = 1; znippy_option_name(key); key++) {
-        put_option(znippy_option_name(key), key, true);
+    for (uint32_t key = 1; key < OPTIONS_END; key++) {
+        if (znippy_option_name(key)) {
+            put_option(znippy_option_name(key), key, true);
+        }
     }
     return CODE_OK;
 }

@@ -85,8 +85,8 @@ static void put_size(const char *label, uint64_t bytes) {
 
 static void put_options(const znippy_reader *reader) {
     printf("%-16s", "options");
-    for (uint32_t key = 1; znippy_option_name(key); key++) {
-        const char *value = metadata(reader, znippy_option_name(key));
+    for (uint32_t key = 1; key < OPTIONS_END; key++) {
+        const char *value = znippy_option_name(key) ? metadata(reader, znippy_option_name(key)) : NULL;
         if (value) {
             printf("%s=", znippy_option_name(key));
             put_escaped(stdout, value, strlen(value));
@@ -134,8 +134,8 @@ static void put_json_option(struct json *json, const char *name, const char *val
 static void put_json_options(const znippy_reader *reader, FILE *out) {
     struct json json = {.out = out, .began = false};
     putc('{', out);
-    for (uint32_t key = 1; znippy_option_name(key); key++) {
-        const char *value = metadata(reader, znippy_option_name(key));
+    for (uint32_t key = 1; key < OPTIONS_END; key++) {
+        const char *value = znippy_option_name(key) ? metadata(reader, znippy_option_name(key)) : NULL;
         if (value) {
             put_json_option(&json, znippy_option_name(key), value);
         }

@@ -7,7 +7,7 @@ enum {
     JOB_FLAGS = FLAG_THREADS | FLAG_SET | FLAG_QUIET | FLAG_STATS | FLAG_JSON | FLAG_HELP,
     FILTER_FLAGS = FLAG_INCLUDE | FLAG_EXCLUDE | FLAG_PREFIX | FLAG_STRIP,
     UPDATE_FLAGS = FLAG_FORCE | FLAG_OVERWRITE | FLAG_UNCHANGED | FLAG_CHECKSUM | FLAG_PRUNE,
-    UNPACK_FLAGS = JOB_FLAGS | FILTER_FLAGS | UPDATE_FLAGS | FLAG_KEEP_GOING | FLAG_ATOMIC,
+    UNPACK_FLAGS = JOB_FLAGS | FILTER_FLAGS | UPDATE_FLAGS | FLAG_KEEP_GOING | FLAG_ATOMIC | FLAG_LIMITS,
     PACK_FLAGS = JOB_FLAGS | FLAG_LEVEL | FLAG_PRESET | FLAG_NO_SKIP | FLAG_FORCE
 };
 
@@ -38,6 +38,12 @@ const struct flag FLAGS[] = {
     {FLAG_PRUNE, 0, "prune", NULL, "prune", NULL},
     {FLAG_KEEP_GOING, 0, "keep-going", NULL, "keep-going", NULL},
     {FLAG_ATOMIC, 0, "atomic", NULL, "atomic", NULL},
+    {FLAG_LIMITS, 0, "untrusted", NULL, "untrusted", NULL},
+    {FLAG_LIMITS, 0, "max-bytes", "N", "max-bytes", NULL},
+    {FLAG_LIMITS, 0, "max-entries", "N", "max-entries", NULL},
+    {FLAG_LIMITS, 0, "max-ratio", "N", "max-ratio", NULL},
+    {FLAG_LIMITS, 0, "max-depth", "N", "max-depth", NULL},
+    {FLAG_LIMITS, 0, "max-index", "N", "max-index", NULL},
     {FLAG_SET, 0, "set", "OPTION=VALUE", NULL, "Set any option; 'znippy help options' lists them."},
     {FLAG_QUIET, 'q', "quiet", NULL, NULL, "No progress bar and no closing line, also on a terminal."},
     {FLAG_STATS, 0, "stats", NULL, NULL, "Print the whole report at the end."},

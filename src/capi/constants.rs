@@ -104,6 +104,18 @@ pub const ZNIPPY_OPT_PRUNE: u32 = 25;
 pub const ZNIPPY_OPT_KEEP_GOING: u32 = 26;
 /// 1: the destination is the old tree or the new, nothing in between.
 pub const ZNIPPY_OPT_ATOMIC: u32 = 27;
+/// 1: for archives from strangers; see docs/OPTIONS.md.
+pub const ZNIPPY_OPT_UNTRUSTED: u32 = 37;
+/// Refuse archives whose files have more bytes than this; 0 no limit.
+pub const ZNIPPY_OPT_MAX_BYTES: u32 = 38;
+/// Refuse archives of more entries than this; 0 no limit.
+pub const ZNIPPY_OPT_MAX_ENTRIES: u32 = 39;
+/// Refuse archives that unpack to more than so many times their own size; 0 no limit.
+pub const ZNIPPY_OPT_MAX_RATIO: u32 = 40;
+/// Refuse paths of more components than this; 0 no limit.
+pub const ZNIPPY_OPT_MAX_DEPTH: u32 = 41;
+/// Refuse archives whose decoded index has more bytes than this; 0 stands for 1 GiB, or 64 times the archive.
+pub const ZNIPPY_OPT_MAX_INDEX: u32 = 55;
 
 /// A regular file.
 pub const ZNIPPY_KIND_FILE: u32 = 0;
@@ -237,6 +249,12 @@ mod tests {
             ZNIPPY_OPT_PRUNE,
             ZNIPPY_OPT_KEEP_GOING,
             ZNIPPY_OPT_ATOMIC,
+            ZNIPPY_OPT_UNTRUSTED,
+            ZNIPPY_OPT_MAX_BYTES,
+            ZNIPPY_OPT_MAX_ENTRIES,
+            ZNIPPY_OPT_MAX_RATIO,
+            ZNIPPY_OPT_MAX_DEPTH,
+            ZNIPPY_OPT_MAX_INDEX,
         );
         let constants: Vec<_> = constants.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
         let c_name = |name: &str| format!("ZNIPPY_OPT_{}", name.to_uppercase().replace('-', "_"));

@@ -26,7 +26,8 @@ pub(super) struct Policy {
 impl Policy {
     /// What the options say.
     pub(super) fn new(options: &Options) -> Policy {
-        let mode_mask = if options.flag(Key::RestoreSetuid) { 0o7777 } else { 0o777 };
+        let setuid = options.flag(Key::RestoreSetuid) && !options.flag(Key::Untrusted);
+        let mode_mask = if setuid { 0o7777 } else { 0o777 };
         Policy { ids: options.flag(Key::RestoreIds), mode_mask }
     }
 

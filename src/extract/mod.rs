@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! plan         one walk over the index: what to restore, checked as a whole before the first write
+//! limits       how much an archive may be; untrusted: what those of strangers must keep to
 //! failures     what could not be restored, where the rest is
 //! filter       what of the archive is wanted, under which names
 //! settings     what the options say
@@ -28,6 +29,7 @@ mod failures;
 mod filter;
 mod handles;
 mod job;
+mod limits;
 mod links;
 mod metadata;
 mod plan;
@@ -39,6 +41,7 @@ mod survey;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod untrusted;
 
 use std::path::Path;
 use std::sync::Mutex;
@@ -137,7 +140,7 @@ fn restore(
     let settings = Settings::new(options)?;
     reporter.begin(Phase::List, archive.entry_count(), UNKNOWN)?;
     let failures = Failures::new(options.flag(Key::KeepGoing));
-    let mut plan = Plan::new(archive, &settings.filter, &failures, reporter)?;
+    let mut plan = Plan::new(archive, &settings, &failures, reporter)?;
     // A limit that is too low is an error before the first write too.
     options.threads_within(options.threads(), 0, plan.block_memory())?;
     reporter.begin(Phase::Extract, plan.entries, plan.bytes())?;

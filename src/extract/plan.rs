@@ -12,9 +12,12 @@ use crate::archive::{Archive, StructureWalk, WalkedRow};
 use crate::error::{Error, Result, Status, printable};
 use crate::extract::failures::Failures;
 use crate::extract::filter::Filter;
+use crate::extract::limits::{self, Guard};
 use crate::extract::records::{Big, Block, Hardlink, NO_BLOCK, PIECE, Piece, Slice, Symlink, Target};
+use crate::extract::settings::Settings;
 use crate::extract::survey::Standing;
 use crate::extract::tree::{Node, Tree, push};
+use crate::extract::untrusted;
 use crate::format::codec;
 use crate::format::manifest::Part;
 use crate::format::row::{CODEC_STORED, CODEC_ZSTD, EntryKind, Location};
@@ -55,6 +58,8 @@ pub(super) struct Plan {
     /// The components that are taken off the front of every path.
     stripped: Vec<u8>,
     block_numbers: HashMap<u64, u32>,
+    /// What the options allow of an archive.
+    guard: Guard,
     /// Where the slices of the entry that is being walked go.
     open: Open,
 }
@@ -75,14 +80,15 @@ impl Plan {
     /// Walks the index, as far as the filter may want something of it.
     ///
     /// # Errors
-    /// `E_CORRUPT` for what breaks a rule, `E_UNSUPPORTED` for kinds and codecs of later versions; both name the
-    /// entry.
+    /// `E_CORRUPT` for what breaks a rule, `E_UNSUPPORTED` for kinds and codecs of later versions, `E_LIMIT` and
+    /// `E_UNSAFE_PATH` for what the options don't allow; all name the entry.
     pub(super) fn new(
         archive: &Archive,
-        filter: &Filter,
+        settings: &Settings,
         failures: &Failures,
         reporter: &mut Reporter,
     ) -> Result<Plan> {
+        let filter = &settings.filter;
         let mut plan = Plan {
             tree: Tree::new(),
             files: Vec::new(),
@@ -101,13 +107,19 @@ impl Plan {
             entries: 0,
             stripped: Vec::new(),
             block_numbers: HashMap::new(),
+            guard: Guard::new(settings.limits),
             open: Open::Nowhere,
         };
+        let read = archive.manifest().segments.iter().filter(|part| filter.reads(part));
+        let index = read.fold(0u64, |sum, part| sum.saturating_add(part.raw_len.max(part.len)));
+        settings.limits.check_index(index, archive.size())?;
         plan.walk(archive, filter, failures, Some(reporter), |plan, row| plan.take(row, filter))?;
         if plan.entries == 0 {
             filter.found_nothing()?;
         }
         plan.group()?;
+        let decoded = plan.blocks.iter().map(|block| u64::from(block.block_size)).sum();
+        plan.guard.check_ratio(decoded, archive.size())?;
         Ok(plan)
     }
 
@@ -258,7 +270,10 @@ impl Plan {
             ));
         };
         let attributes = row.row.attributes.unwrap_or_default();
+        self.guard.admit(path, kind, row)?;
+        let known = self.tree.directories().len();
         let node = self.tree.add(path, kind, &attributes)?;
+        self.check_new_names(known, &node, kind)?;
         match kind {
             EntryKind::Directory => self.directories += 1,
             EntryKind::File => {
@@ -311,6 +326,29 @@ impl Plan {
             self.tree.set_aside(path, &row.row.attributes.unwrap_or_default());
         }
         Ok(wanted.then_some(path))
+    }
+
+    /// Looks at the directories from number `known` on, and at the entry, which have just become part of the tree.
+    fn check_new_names(&mut self, known: usize, node: &Node, kind: EntryKind) -> Result<()> {
+        let made_up = self.tree.directories().len() as u64 - 1 - self.directories;
+        let itself = u64::from(kind == EntryKind::Directory);
+        self.guard.check_count(self.entries + made_up - itself)?;
+        let tree = &self.tree;
+        let others = (kind != EntryKind::Directory).then_some(node);
+        for new in tree.directories()[known..].iter().chain(others) {
+            let name = tree.name(new);
+            if !self.guard.may_collide(new.directory, name) {
+                continue;
+            }
+            let files = self.files.iter().chain(tree.directories()).chain(self.symlinks.iter().map(|link| &link.node));
+            let twin = files
+                .filter(|node| node.directory == new.directory && tree.name(node) != name)
+                .find(|node| untrusted::folded(tree.name(node)) == untrusted::folded(name));
+            if let Some(twin) = twin {
+                return Err(limits::collision(tree.path(twin, &mut Vec::new())));
+            }
+        }
+        Ok(())
     }
 
     fn push_file(&mut self, node: Node) -> Result<u32> {

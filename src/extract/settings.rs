@@ -3,6 +3,7 @@
 use crate::beneath;
 use crate::error::{Error, Result, Status};
 use crate::extract::filter::Filter;
+use crate::extract::limits::Limits;
 use crate::extract::metadata::Policy;
 use crate::options::{Key, Options, Overwrite};
 use crate::progress::CancelToken;
@@ -22,6 +23,7 @@ pub(super) enum Unchanged {
 pub(super) struct Settings {
     pub(super) filter: Filter,
     pub(super) policy: Policy,
+    pub(super) limits: Limits,
     pub(super) overwrite: Overwrite,
     pub(super) unchanged: Unchanged,
     /// What is not in the archive is deleted.
@@ -49,6 +51,7 @@ impl Settings {
         Ok(Settings {
             filter: Filter::new(options)?,
             policy: Policy::new(options),
+            limits: Limits::new(options),
             overwrite,
             unchanged,
             prune,

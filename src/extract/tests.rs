@@ -8,9 +8,9 @@ use std::path::Path;
 use crate::error::Result;
 use crate::extract::extract;
 use crate::extract::failures::Failures;
-use crate::extract::filter::Filter;
 use crate::extract::plan::Plan;
 use crate::extract::sandbox::Root;
+use crate::extract::settings::Settings;
 use crate::options::Options;
 use crate::progress::{CancelToken, Reporter};
 
@@ -126,12 +126,12 @@ fn hard_links_that_can_not_be_made_become_files_from_their_own_rows() {
     builder.rows_per_segment = 2;
     let archive = builder.archive();
     let mut reporter = Reporter::new(None, CancelToken::new(), std::time::Duration::ZERO);
-    let filter = Filter::new(&Options::new()).unwrap();
+    let settings = Settings::new(&Options::new()).unwrap();
     let failures = Failures::new(false);
-    let mut plan = Plan::new(&archive, &filter, &failures, &mut reporter).unwrap();
+    let mut plan = Plan::new(&archive, &settings, &failures, &mut reporter).unwrap();
     assert_eq!((plan.hardlinks.len(), plan.slices.len(), plan.bigs.len()), (2, 3, 1));
     let links = plan.hardlinks.clone();
-    plan.take_hardlinks(&archive, &filter, &failures, &links).unwrap();
+    plan.take_hardlinks(&archive, &settings.filter, &failures, &links).unwrap();
     assert_eq!((plan.slices.len(), plan.bigs.len()), (3, 1));
     let mut paths: Vec<Vec<u8>> =
         plan.slices.iter().map(|slice| plan.tree.path(plan.file_of(slice), &mut Vec::new()).to_vec()).collect();

@@ -22,5 +22,6 @@ pub mod index;
 pub mod ipc_guard;
 pub mod manifest;
 pub mod path;
+pub mod portable;
 pub mod row;
 pub mod schema;

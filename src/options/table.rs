@@ -136,6 +136,18 @@ option_table! {
         "Restore everything that is undamaged; what failed is listed and counted, and the call ends with ZNIPPY_E_PARTIAL.";
     Atomic = 27, "atomic", Flag, 0, 0, 1, EXTRACT, false,
         "Restore into a sibling of the destination, which takes its name when it is complete: the old tree or the new, nothing in between.";
+    Untrusted = 37, "untrusted", Flag, 0, 0, 1, EXTRACT, false,
+        "For archives from strangers: links must stay inside, names must be portable and must not collide where case or Unicode forms don't count, FIFOs, devices and sockets are refused, set-user-id bits are dropped, and limits apply.";
+    MaxBytes = 38, "max-bytes", Int, 0, 0, i64::MAX, EXTRACT, false,
+        "Refuse archives whose files have more bytes than this, holes and hard links counted; 0: no limit, or 64 GiB where untrusted is set and this is not.";
+    MaxEntries = 39, "max-entries", Int, 0, 0, i64::MAX, EXTRACT, false,
+        "Refuse archives of more entries than this, directories without an entry of their own counted; 0: no limit, or 1,000,000 where untrusted is set and this is not.";
+    MaxRatio = 40, "max-ratio", Int, 0, 0, i64::MAX, EXTRACT, false,
+        "Refuse archives that unpack to more than so many times their own size; 0: no limit, or 1,000 where untrusted is set and this is not.";
+    MaxDepth = 41, "max-depth", Int, 0, 0, 1024, EXTRACT, false,
+        "Refuse paths of more components than this; 0: no limit, or 128 where untrusted is set and this is not.";
+    MaxIndex = 55, "max-index", Int, 0, 0, i64::MAX, EXTRACT, false,
+        "Refuse archives whose decoded index has more bytes than this, which bounds the memory that planning takes; 0: 1 GiB, or 64 times the archive where that is more, or 512 MiB where untrusted is set and this is not.";
 }
 
 impl Key {
