@@ -155,9 +155,15 @@ impl Reporter {
 
     /// Begins a phase: counts start at 0, and the start is reported.
     pub fn begin(&mut self, phase: Phase, entries_total: u64, bytes_total: u64) -> Result<()> {
+        self.resume(phase, (entries_total, bytes_total), (0, 0))
+    }
+
+    /// Begins a phase, or goes on with one, in which so many entries and bytes are dealt with already.
+    pub fn resume(&mut self, phase: Phase, totals: (u64, u64), done: (u64, u64)) -> Result<()> {
         self.phase = phase;
-        self.totals = (entries_total, bytes_total);
+        self.totals = totals;
         self.counters.reset();
+        self.counters.add(done.0, done.1);
         self.report(None)
     }
 

@@ -1,7 +1,8 @@
 //! Threads and channels, in one place.
 //!
 //! Every thread of the library is made here: named, with an explicit stack, with all signals blocked so that
-//! the host's handlers never run on it, and scoped, so that it is joined before the call that made it returns.
+//! the host's handlers never run on it. Most are scoped, so that they are joined before the call that made them
+//! returns; those of a handle ([`Workers`]) are joined before the handle is gone.
 
 pub use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 /// A value that is made by the first who asks while the others wait. Not the standard library's, see [`Mutex`].
@@ -78,14 +79,59 @@ pub fn spawn_workers<'scope, 'env, F>(
 where
     F: FnOnce() + Send + 'scope,
 {
+    let started = start_threads(wanted, name, |builder| builder.spawn_scoped(scope, make()).map(drop))?;
+    Ok(started.len())
+}
+
+/// Threads that outlive the call that starts them: those of a handle. Dropping them waits until they have ended, so
+/// whatever tells them to end must be done before.
+#[derive(Default)]
+pub struct Workers(Vec<std::thread::JoinHandle<()>>);
+
+impl Workers {
+    /// Starts up to `wanted` workers; at least one, or it is an error. A system that refuses more threads gets fewer.
+    ///
+    /// # Errors
+    /// The operating system's error where not even one thread could be made.
+    pub fn start<F>(wanted: usize, name: &str, mut make: impl FnMut(usize) -> F) -> Result<Workers>
+    where
+        F: FnOnce() + Send + 'static,
+    {
+        let mut number = 0;
+        let threads = start_threads(wanted, name, |builder| {
+            number += 1;
+            builder.spawn(make(number - 1))
+        })?;
+        Ok(Workers(threads))
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        for thread in self.0.drain(..) {
+            // Workers catch their panics and send them, so there is nothing to learn here.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn start_threads<T>(
+    wanted: usize,
+    name: &str,
+    mut start: impl FnMut(std::thread::Builder) -> std::io::Result<T>,
+) -> Result<Vec<T>> {
     // New threads inherit the mask, so it is set around the spawning: no signal can slip in between.
     let mask = sys::block_all_signals();
-    let mut started = 0;
+    let mut started = Vec::new();
     let mut failure = None;
     for _ in 0..wanted.max(1) {
-        let builder = std::thread::Builder::new().name(name.to_owned()).stack_size(STACK_BYTES);
-        match builder.spawn_scoped(scope, make()) {
-            Ok(_) => started += 1,
+        match start(std::thread::Builder::new().name(name.to_owned()).stack_size(STACK_BYTES)) {
+            Ok(thread) => started.push(thread),
             Err(error) => {
                 failure = Some(error);
                 break;
@@ -93,8 +139,8 @@ where
         }
     }
     sys::restore_signals(&mask);
-    match (started, failure) {
-        (0, Some(error)) => Err(Error::io("can't start a thread", &error)),
+    match failure {
+        Some(error) if started.is_empty() => Err(Error::io("can't start a thread", &error)),
         _ => Ok(started),
     }
 }

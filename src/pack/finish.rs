@@ -1,5 +1,7 @@
 //! Finish: the index is made from metadata alone, then manifest, trailer and footer.
 
+use std::sync::Arc;
+
 use crate::error::{Error, Result, Status};
 use crate::format::blobs;
 use crate::format::codec::Compressor;
@@ -11,46 +13,57 @@ use crate::format::row::{Attributes, EntryKind, Location, Row};
 use crate::format::schema::{self, Metadata, VERSION_KEY};
 use crate::format::{codec, hash as hashing};
 use crate::options::{Key, OPTION_TABLE, Options};
+use crate::pack::batch::Batch;
+use crate::pack::merge::{InOrder, Passing};
 use crate::pack::output::Output;
-use crate::pack::pipeline::Packed;
-use crate::pack::plan::Plan;
+use crate::pack::pipeline::Written;
 use crate::pack::scan::{NO_MTIME, Record, Tree};
-use crate::pack::sequence::{FileContent, Slice};
+use crate::pack::sequence::{FileContent, Sequencer, Slice};
 use crate::progress::Reporter;
 use crate::stats::Stats;
 
 /// Level of index segments: what higher ones save on hashes and numbers is not worth their time.
 const INDEX_LEVEL: i32 = 3;
 
+/// What the finish starts from.
+pub(super) struct Packed<'a> {
+    /// In the order of numbers.
+    pub(super) batches: &'a [Arc<Batch>],
+    pub(super) sequencer: &'a Sequencer,
+    pub(super) written: &'a [Written],
+    /// Mode and modification time of the archive's root, where a tree was added there.
+    pub(super) root: Option<(u32, i64)>,
+}
+
 /// Writes everything behind the blobs and completes the statistics.
 pub(super) fn finish(
-    tree: &Tree,
-    plan: &Plan,
-    packed: &mut Packed<'_>,
+    packed: &Packed<'_>,
+    mut stats: Stats,
     options: &Options,
     output: &mut Output,
     reporter: &mut Reporter,
 ) -> Result<Stats> {
-    let mut stats = packed.stats;
     let payload_end = output.position();
-    let mut manifest = Manifest { metadata: metadata(tree, options), ..Manifest::default() };
+    let mut manifest = Manifest { metadata: metadata(packed.root, options), ..Manifest::default() };
     manifest.sections.push(write_blob_table(packed, output)?);
     let mut writer = IndexWriter::new(&manifest.metadata, options, output)?;
-    let dropped = packed.sequencer.take_dropped();
-    let mut path = Vec::new();
-    for (number, record) in tree.records.iter().enumerate() {
-        let number = number as u32;
-        let first = plan.hardlinks.get(&number).copied();
+    let dropped = packed.sequencer.dropped();
+    let mut entries = InOrder::new(packed.batches)?;
+    let mut target = Vec::new();
+    while let Some(Passing { batch, record, number, path }) = entries.next() {
+        let first = batch.plan.hardlinks.get(&(number - batch.first)).map(|first| batch.first + first);
         let file = first.unwrap_or(number);
         if record.skipped || dropped.binary_search(&file).is_ok() {
             stats.skipped += u64::from(!record.skipped);
             continue;
         }
-        let path = tree.names.path(record.name, &mut path);
-        let target = first.map(|first| tree.names.to_path(tree.records[first as usize].name));
         // All names of a file are one inode, so its size, mode and times are those of the name that was read.
-        let record = &tree.records[file as usize];
-        let entry = Entry { tree, packed, record, path, target: target.as_deref(), repo: options.repo() };
+        let record = &batch.tree.records[(file - batch.first) as usize];
+        let target = first.map(|_| {
+            batch.path(record, &mut target);
+            target.as_slice()
+        });
+        let entry = Entry { tree: &batch.tree, packed, record, path, target, repo: options.repo() };
         entry.write(file, &mut writer, &mut stats)?;
         reporter.counters().add(1, 0);
         if number.is_multiple_of(1024) {
@@ -72,13 +85,15 @@ pub(super) fn finish(
     Ok(stats)
 }
 
-fn metadata(tree: &Tree, options: &Options) -> Metadata {
+fn metadata(root: Option<(u32, i64)>, options: &Options) -> Metadata {
     let mut metadata = Metadata::new();
     metadata.insert(VERSION_KEY.into(), FORMAT_VERSION.to_string());
     metadata.insert("zstd_version".into(), codec::version().into());
-    metadata.insert("root_mode".into(), format!("{:o}", tree.root_mode));
-    if tree.root_mtime_ns != NO_MTIME {
-        metadata.insert("root_mtime_ns".into(), tree.root_mtime_ns.to_string());
+    if let Some((mode, mtime_ns)) = root {
+        metadata.insert("root_mode".into(), format!("{mode:o}"));
+        if mtime_ns != NO_MTIME {
+            metadata.insert("root_mtime_ns".into(), mtime_ns.to_string());
+        }
     }
     for spec in OPTION_TABLE.iter().filter(|spec| spec.recorded) {
         metadata.insert(spec.name.into(), options.get(spec.key).to_string());

@@ -59,13 +59,18 @@ impl Names {
     /// Writes the whole path into `buffer`.
     pub(super) fn path<'a>(&self, name: Name, buffer: &'a mut Vec<u8>) -> &'a [u8] {
         buffer.clear();
+        self.append_path(name, buffer);
+        buffer
+    }
+
+    /// Writes the whole path behind what `buffer` holds.
+    pub(super) fn append_path(&self, name: Name, buffer: &mut Vec<u8>) {
         let directory = self.directory(name.directory);
         if !directory.is_empty() {
             buffer.extend_from_slice(directory);
             buffer.push(b'/');
         }
         buffer.extend_from_slice(self.name(name));
-        buffer
     }
 
     /// The whole path as a new vector.

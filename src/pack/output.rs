@@ -12,6 +12,7 @@ use rustix::io::Errno;
 
 use crate::error::{Error, Result, Status};
 use crate::options::Overwrite;
+use crate::pack::scan::Excluded;
 
 /// A file that becomes an archive.
 pub(super) struct Output {
@@ -67,25 +68,20 @@ impl Output {
         Ok(())
     }
 
-    /// Device and inode of this file.
-    pub(super) fn identity(&self) -> Result<(u64, u64)> {
-        let stat = rustix::fs::fstat(&self.file).map_err(|e| self.failed("can't look at the archive", e))?;
-        Ok((stat.st_dev, stat.st_ino))
-    }
-
-    /// The name that it will have in its directory.
-    pub(super) fn name(&self) -> &[u8] {
-        &self.name
-    }
-
-    /// Device and inode of the directory that the archive is written to.
-    pub(super) fn directory_identity(&self) -> Result<(u64, u64)> {
-        let stat = rustix::fs::fstat(&self.directory).map_err(|e| self.failed("can't look at the directory", e))?;
-        Ok((stat.st_dev, stat.st_ino))
+    /// What must not be packed, since it is the archive itself.
+    pub(super) fn excluded(&self) -> Result<Excluded> {
+        let temporary = rustix::fs::fstat(&self.file).map_err(|e| self.failed("can't look at the archive", e))?;
+        let directory =
+            rustix::fs::fstat(&self.directory).map_err(|e| self.failed("can't look at the directory", e))?;
+        Ok(Excluded {
+            temporary: (temporary.st_dev, temporary.st_ino),
+            directory: (directory.st_dev, directory.st_ino),
+            name: self.name.clone(),
+        })
     }
 
     /// Syncs the file, gives it its name and syncs the directory. After this the archive survives a power cut.
-    pub(super) fn commit(mut self) -> Result<()> {
+    pub(super) fn commit(&mut self) -> Result<()> {
         // A failed sync is final: the kernel may have dropped the pages, so a second try would lie.
         rustix::fs::fsync(&self.file).map_err(|e| self.failed("can't sync the archive", e))?;
         if self.temporary.is_none() {

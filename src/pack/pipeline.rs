@@ -1,41 +1,35 @@
 //! The river: readers fill buffers, workers take units and blocks off global queues, blobs are written in order.
 //!
-//! The calling thread is the sequencer, the one writer and the one who reports progress; workers read, hash,
-//! probe and compress, blocks before units, so that work in flight drains before more is begun. Units are begun
-//! in plan order and only when a buffer is free, and the oldest unit always has its buffer, so nothing can
-//! starve. An error or a cancel triggers `stop`, which every stage looks at; all workers are joined at return.
+//! The thread that calls is the sequencer, the one writer and the one who reports progress; workers read, hash,
+//! probe and compress, blocks before units, so that work in flight drains before more is begun. Units get their
+//! numbers as they are begun, each has a buffer by then, and everything behind goes by these numbers: nothing
+//! depends on who finishes first, and the oldest unit always has its buffer, so nothing can starve. An error or a
+//! cancel triggers `stop`, which every stage looks at; dropping the pipeline joins all workers.
+//!
+//! Workers live from the first unit to [`Pipeline::drain`]. Between calls they finish what they have been given;
+//! what they made is written by the next call that waits.
 
 use std::collections::{HashMap, VecDeque};
 
-use crate::beneath::{Root, threads_within_descriptors};
+use crate::beneath::threads_within_descriptors;
 use crate::error::{Error, Result, Status, zeroed};
 use crate::format::blobs;
 use crate::format::codec;
 use crate::format::row::CODEC_STORED;
 use crate::options::{Key, Layout, Options};
+use crate::pack::batch::Batch;
 use crate::pack::compress::{Blob, Packer};
 use crate::pack::output::Output;
-use crate::pack::plan::Plan;
-use crate::pack::read::{ReadUnit, Reader};
-use crate::pack::scan::Tree;
+use crate::pack::read::{ReadUnit, Reader, Task};
 use crate::pack::sequence::{Block, Sequenced, Sequencer};
 use crate::progress::{CancelToken, Reporter};
 use crate::stats::Stats;
-use crate::sync::{self, Receiver, RecvTimeoutError, Sender, unbounded};
+use crate::sync::{self, Receiver, RecvTimeoutError, Sender, Workers, unbounded};
 
 /// A blob that was written.
 pub(super) struct Written {
     pub(super) blob: blobs::Blob,
     pub(super) codec: u8,
-}
-
-/// What the pipeline leaves for the finish.
-pub(super) struct Packed<'a> {
-    pub(super) sequencer: Sequencer<'a>,
-    pub(super) written: Vec<Written>,
-    /// Why files were left out.
-    pub(super) skipped: Vec<Error>,
-    pub(super) stats: Stats,
 }
 
 /// Threads, and buffers for units and blocks in flight.
@@ -45,67 +39,8 @@ struct Budget {
     buffers: usize,
 }
 
-/// Reads, compresses and writes everything that the plan names.
-pub(super) fn run<'a>(
-    root: &Root,
-    tree: &'a Tree,
-    plan: &'a Plan,
-    layout: &'a Layout,
-    options: &Options,
-    output: &mut Output,
-    reporter: &mut Reporter,
-) -> Result<Packed<'a>> {
-    let budget = budget(options, layout, plan.longest)?;
-    let stop = CancelToken::new();
-    let lenient = options.flag(Key::OnError);
-    let (read_sender, reads) = unbounded::<(usize, Vec<u8>)>();
-    let (block_sender, blocks) = unbounded::<(Block, Vec<u8>)>();
-    let (done_sender, done) = unbounded::<Result<Done>>();
-    std::thread::scope(|scope| {
-        sync::spawn_workers(scope, budget.threads, "znippy-pack", || {
-            let (reads, blocks, sender, stop) = (reads.clone(), blocks.clone(), done_sender.clone(), stop.clone());
-            move || {
-                let result = sync::catch(|| {
-                    let reader = Reader::new(root, tree, plan, layout, lenient, budget.threads, &stop)?;
-                    let packer = Packer::new(layout.level, &stop)?;
-                    work(reader, packer, tree, plan, &reads, &blocks, &sender)
-                });
-                if let Err(error) = result {
-                    let _ = sender.send(Err(error));
-                }
-            }
-        })?;
-        // Only workers hold these ends now, so that their loss is noticed here.
-        drop((reads, blocks, done_sender));
-        let coordinator = Coordinator {
-            tree,
-            plan,
-            output,
-            budget,
-            unit_sender: read_sender,
-            block_sender,
-            done,
-            sequencer: Sequencer::new(tree, plan, layout)?,
-            next_unit: 0,
-            next_sequenced: 0,
-            arrived: HashMap::new(),
-            queued: VecDeque::new(),
-            compressing: 0,
-            compressed: HashMap::new(),
-            free: Vec::new(),
-            made: 0,
-            frames: Vec::new(),
-            written: Vec::new(),
-            skipped: Vec::new(),
-            stats: Stats::default(),
-        };
-        let packed = coordinator.run(reporter);
-        if packed.is_err() {
-            stop.trigger();
-        }
-        packed
-    })
-}
+/// A unit on its way to a worker, with its number and its buffer.
+type Begun = (usize, Task, Vec<u8>);
 
 /// What a worker sends.
 enum Done {
@@ -113,48 +48,50 @@ enum Done {
     Blob(Blob),
 }
 
-/// A worker: blocks first, then units, until both queues are closed.
-fn work(
-    mut reader: Reader<'_>,
-    mut packer: Packer<'_>,
-    tree: &Tree,
-    plan: &Plan,
-    reads: &Receiver<(usize, Vec<u8>)>,
-    blocks: &Receiver<(Block, Vec<u8>)>,
-    done: &Sender<Result<Done>>,
-) -> Result<()> {
-    let mut select = crossbeam_channel::Select::new_biased();
-    let from_blocks = select.recv(blocks);
-    select.recv(reads);
-    loop {
-        let operation = select.select();
-        let sent = if operation.index() == from_blocks {
-            let Ok((block, frame)) = operation.recv(blocks) else { return Ok(()) };
-            done.send(Ok(Done::Blob(packer.pack(block, frame)?)))
-        } else {
-            let Ok((number, mut buffer)) = operation.recv(reads) else { return Ok(()) };
-            let read = reader.read(&plan.unit(number, tree), &mut buffer)?;
-            done.send(Ok(Done::Read(number, buffer, read)))
-        };
-        if sent.is_err() {
-            return Ok(());
-        }
+/// What has its turn in the order of units.
+#[allow(dead_code, reason = "what is added one by one comes next")]
+enum Arrived {
+    Read(Vec<u8>, ReadUnit),
+    /// What comes next shares no block with what came before.
+    Flush,
+    /// A file has ended that had so many windows.
+    EndOfFile {
+        part: u32,
+        windows: u32,
+    },
+}
+
+/// The workers and the queues to and from them.
+struct Crew {
+    units: Sender<Begun>,
+    blocks: Sender<(Block, Vec<u8>)>,
+    done: Receiver<Result<Done>>,
+    stop: CancelToken,
+    /// Behind the queues, whose loss ends the workers that are joined when this is dropped.
+    workers: Workers,
+}
+
+impl Drop for Crew {
+    fn drop(&mut self) {
+        self.stop.trigger();
     }
 }
 
-struct Coordinator<'a, 'b> {
-    tree: &'a Tree,
-    plan: &'a Plan,
-    output: &'b mut Output,
+/// Everything between what was added and what was written.
+pub(super) struct Pipeline {
+    options: Options,
+    layout: Layout,
+    pub(super) output: Output,
+    pub(super) sequencer: Sequencer,
+    pub(super) written: Vec<Written>,
+    /// Why files were left out.
+    pub(super) skipped: Vec<Error>,
+    crew: Option<Crew>,
     budget: Budget,
-    unit_sender: Sender<(usize, Vec<u8>)>,
-    block_sender: Sender<(Block, Vec<u8>)>,
-    done: Receiver<Result<Done>>,
-    sequencer: Sequencer<'a>,
     next_unit: usize,
     next_sequenced: usize,
     /// Units that were read before their turn.
-    arrived: HashMap<usize, (Vec<u8>, ReadUnit)>,
+    arrived: HashMap<usize, Arrived>,
     /// Blocks that wait for a worker.
     queued: VecDeque<Block>,
     /// Blocks that were sent and not written yet.
@@ -164,96 +101,212 @@ struct Coordinator<'a, 'b> {
     free: Vec<Vec<u8>>,
     made: usize,
     frames: Vec<Vec<u8>>,
-    written: Vec<Written>,
-    skipped: Vec<Error>,
     stats: Stats,
+    /// Files and original bytes that are dealt with.
+    done: (u64, u64),
 }
 
-impl<'a> Coordinator<'a, '_> {
-    fn run(mut self, reporter: &mut Reporter) -> Result<Packed<'a>> {
-        let counters = reporter.counters();
-        let mut ended = false;
-        loop {
-            self.begin_units()?;
-            self.send_blocks();
-            if self.next_sequenced == self.plan.units && !ended {
-                ended = true;
-                let out = self.sequencer.end();
-                self.take(out, reporter);
-                continue;
-            }
-            if ended && self.queued.is_empty() && self.compressing == 0 {
-                break;
-            }
-            match self.done.recv_timeout(reporter.patience()) {
-                Ok(done) => match done? {
-                    Done::Read(number, buffer, read) => {
-                        self.arrived.insert(number, (buffer, read));
-                        self.sequence(reporter)?;
-                    }
-                    Done::Blob(blob) => {
-                        self.compressed.insert(blob.number, blob);
-                        self.write(&counters)?;
-                    }
-                },
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => {
-                    return Err(Error::new(Status::Panic, "all workers ended before the work did"));
+impl Pipeline {
+    /// No workers yet, and nothing written.
+    pub(super) fn new(options: &Options, output: Output) -> Pipeline {
+        let layout = options.layout();
+        Pipeline {
+            options: options.clone(),
+            layout,
+            output,
+            sequencer: Sequencer::new(layout.block_size),
+            written: Vec::new(),
+            skipped: Vec::new(),
+            crew: None,
+            budget: Budget { threads: 0, buffers: 0 },
+            next_unit: 0,
+            next_sequenced: 0,
+            arrived: HashMap::new(),
+            queued: VecDeque::new(),
+            compressing: 0,
+            compressed: HashMap::new(),
+            free: Vec::new(),
+            made: 0,
+            frames: Vec::new(),
+            stats: Stats::default(),
+            done: (0, 0),
+        }
+    }
+
+    /// Starts the workers for units of at most `longest` bytes, unless they are there. `parked` buffers may be kept for
+    /// long without work on them.
+    ///
+    /// # Errors
+    /// `E_LIMIT` where the memory limit has no room for one worker.
+    pub(super) fn start(&mut self, longest: usize, parked: usize) -> Result<()> {
+        if self.crew.is_some() {
+            return Ok(());
+        }
+        self.budget = budget(&self.options, &self.layout, longest, parked)?;
+        let stop = CancelToken::new();
+        let (units, unit_receiver) = unbounded::<Begun>();
+        let (blocks, block_receiver) = unbounded::<(Block, Vec<u8>)>();
+        let (done_sender, done) = unbounded::<Result<Done>>();
+        let lenient = self.options.flag(Key::OnError);
+        let layout = self.layout;
+        let workers = Workers::start(self.budget.threads, "znippy-pack", |number| {
+            let (units, blocks, sender, stop) =
+                (unit_receiver.clone(), block_receiver.clone(), done_sender.clone(), stop.clone());
+            move || {
+                let result = sync::catch(|| {
+                    let reader = Reader::new(number, layout.no_skip, lenient, &stop)?;
+                    let packer = Packer::new(layout.level, &stop)?;
+                    work(reader, packer, &units, &blocks, &sender)
+                });
+                if let Err(error) = result {
+                    let _ = sender.send(Err(error));
                 }
             }
-            reporter.tick(None)?;
+        })?;
+        // Only workers hold the other ends from here on, so that their loss is noticed.
+        self.crew = Some(Crew { units, blocks, done, stop, workers });
+        Ok(())
+    }
+
+    /// How many workers there are.
+    pub(super) fn workers(&self) -> usize {
+        self.crew.as_ref().map_or(0, |crew| crew.workers.count())
+    }
+
+    /// Files and original bytes that are dealt with.
+    pub(super) fn done(&self) -> (u64, u64) {
+        self.done
+    }
+
+    /// Reads all units of a tree. Blocks of it may still be on their way when this returns.
+    pub(super) fn tree(&mut self, batch: &std::sync::Arc<Batch>, reporter: &mut Reporter) -> Result<()> {
+        for number in 0..batch.plan.units {
+            if batch.plan.begins_class(number) {
+                self.flush(reporter)?;
+            }
+            let buffer = self.buffer(batch.plan.longest, reporter)?;
+            let unit = batch.plan.unit(number, &batch.tree);
+            self.begin(Task::Tree(std::sync::Arc::clone(batch), unit), buffer);
         }
+        self.flush(reporter)?;
+        while self.next_sequenced < self.next_unit {
+            self.wait(reporter)?;
+        }
+        Ok(())
+    }
+
+    /// A buffer of at least `len` bytes; waits until there is one.
+    pub(super) fn buffer(&mut self, len: usize, reporter: &mut Reporter) -> Result<Vec<u8>> {
+        loop {
+            if let Some(buffer) = self.free.pop() {
+                return if buffer.len() < len { zeroed(len) } else { Ok(buffer) };
+            }
+            if self.made < self.budget.buffers {
+                self.made += 1;
+                return zeroed(len);
+            }
+            self.wait(reporter)?;
+        }
+    }
+
+    /// Gives a unit to the workers.
+    pub(super) fn begin(&mut self, task: Task, buffer: Vec<u8>) {
+        if let Some(crew) = &self.crew {
+            // A closed queue means that all workers are gone, which the next receive reports.
+            let _ = crew.units.send((self.next_unit, task, buffer));
+        }
+        self.next_unit += 1;
+    }
+
+    /// What comes next shares no block with what came before.
+    pub(super) fn flush(&mut self, reporter: &mut Reporter) -> Result<()> {
+        self.mark(Arrived::Flush, reporter)
+    }
+
+    #[allow(dead_code, reason = "what is added one by one comes next")]
+    /// Ends a file that came in windows, of which none said that it was the last.
+    pub(super) fn end_file(&mut self, part: u32, windows: u32, reporter: &mut Reporter) -> Result<()> {
+        self.mark(Arrived::EndOfFile { part, windows }, reporter)
+    }
+
+    /// Waits until everything is written, and lets the workers go.
+    pub(super) fn drain(&mut self, reporter: &mut Reporter) -> Result<Stats> {
+        self.flush(reporter)?;
+        while self.next_sequenced < self.next_unit || !self.queued.is_empty() || self.compressing > 0 {
+            self.wait(reporter)?;
+        }
+        self.crew = None;
+        (self.free, self.frames) = (Vec::new(), Vec::new());
+        self.sequencer.end();
         let mut stats = self.sequencer.stats;
         stats.blocks = self.stats.blocks;
         stats.bytes_stored = self.stats.bytes_stored;
         stats.bytes_compressed_in = self.stats.bytes_compressed_in;
         stats.bytes_compressed_out = self.stats.bytes_compressed_out;
-        Ok(Packed { sequencer: self.sequencer, written: self.written, skipped: self.skipped, stats })
+        Ok(stats)
     }
 
-    fn begin_units(&mut self) -> Result<()> {
-        while self.next_unit < self.plan.units {
-            let buffer = match self.free.pop() {
-                Some(buffer) => buffer,
-                None if self.made < self.budget.buffers => {
-                    self.made += 1;
-                    zeroed(self.plan.longest)?
+    fn mark(&mut self, mark: Arrived, reporter: &mut Reporter) -> Result<()> {
+        self.arrived.insert(self.next_unit, mark);
+        self.next_unit += 1;
+        self.sequence(reporter)
+    }
+
+    /// Waits a moment for a worker and deals with what it made.
+    fn wait(&mut self, reporter: &mut Reporter) -> Result<()> {
+        self.send_blocks();
+        let Some(crew) = &self.crew else {
+            return Err(Error::new(Status::Panic, "nobody works on what is waited for"));
+        };
+        match crew.done.recv_timeout(reporter.patience()) {
+            Ok(done) => match done? {
+                Done::Read(number, buffer, read) => {
+                    self.arrived.insert(number, Arrived::Read(buffer, read));
+                    self.sequence(reporter)?;
                 }
-                None => return Ok(()),
-            };
-            // A closed queue means that all workers are gone, which the next receive reports.
-            let _ = self.unit_sender.send((self.next_unit, buffer));
-            self.next_unit += 1;
+                Done::Blob(blob) => {
+                    self.compressed.insert(blob.number, blob);
+                    self.write(reporter)?;
+                }
+            },
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(Error::new(Status::Panic, "all workers ended before the work did"));
+            }
         }
-        Ok(())
+        self.send_blocks();
+        reporter.tick(None)
     }
 
     fn send_blocks(&mut self) {
+        let Some(crew) = &self.crew else { return };
         while self.compressing < self.budget.buffers {
             let Some(block) = self.queued.pop_front() else { return };
             let frame = self.frames.pop().unwrap_or_default();
-            let _ = self.block_sender.send((block, frame));
+            let _ = crew.blocks.send((block, frame));
             self.compressing += 1;
         }
     }
 
     fn sequence(&mut self, reporter: &mut Reporter) -> Result<()> {
-        while let Some((buffer, read)) = self.arrived.remove(&self.next_sequenced) {
-            let out = self.sequencer.unit(&self.plan.unit(self.next_sequenced, self.tree), buffer, read)?;
+        while let Some(arrived) = self.arrived.remove(&self.next_sequenced) {
+            let mut out = Sequenced::default();
+            match arrived {
+                Arrived::Read(buffer, read) => out = self.sequencer.unit(buffer, read)?,
+                Arrived::Flush => self.sequencer.flush(&mut out),
+                Arrived::EndOfFile { part, windows } => self.sequencer.end_windows(part, windows, &mut out),
+            }
             self.next_sequenced += 1;
-            self.take(out, reporter);
+            self.queued.extend(out.blocks);
+            self.free.extend(out.buffers);
+            self.skipped.extend(out.skipped);
+            self.count(out.entries, out.bytes, reporter);
         }
+        self.send_blocks();
         Ok(())
     }
 
-    fn take(&mut self, out: Sequenced, reporter: &mut Reporter) {
-        self.queued.extend(out.blocks);
-        self.free.extend(out.buffers);
-        self.skipped.extend(out.skipped);
-        reporter.counters().add(out.entries, out.bytes);
-    }
-
-    fn write(&mut self, counters: &crate::progress::Counters) -> Result<()> {
+    fn write(&mut self, reporter: &mut Reporter) -> Result<()> {
         while let Some(blob) = self.compressed.remove(&(self.written.len() as u32)) {
             let offset = self.output.position();
             self.output.append(blob.bytes())?;
@@ -267,28 +320,61 @@ impl<'a> Coordinator<'a, '_> {
             }
             let record = blobs::Blob { offset, stored, decoded: blob.len as u64, hash: blob.hash };
             self.written.push(Written { blob: record, codec: blob.codec });
-            counters.add(0, blob.len as u64);
+            self.count(0, blob.len as u64, reporter);
             self.compressing -= 1;
             self.free.push(blob.buffer);
             self.frames.push(blob.frame);
         }
         Ok(())
     }
+
+    fn count(&mut self, entries: u64, bytes: u64, reporter: &Reporter) {
+        self.done.0 += entries;
+        self.done.1 += bytes;
+        reporter.counters().add(entries, bytes);
+    }
+}
+
+/// A worker: blocks first, then units, until both queues are closed.
+fn work(
+    mut reader: Reader<'_>,
+    mut packer: Packer<'_>,
+    units: &Receiver<Begun>,
+    blocks: &Receiver<(Block, Vec<u8>)>,
+    done: &Sender<Result<Done>>,
+) -> Result<()> {
+    let mut select = crossbeam_channel::Select::new_biased();
+    let from_blocks = select.recv(blocks);
+    select.recv(units);
+    loop {
+        let operation = select.select();
+        let sent = if operation.index() == from_blocks {
+            let Ok((block, frame)) = operation.recv(blocks) else { return Ok(()) };
+            done.send(Ok(Done::Blob(packer.pack(block, frame)?)))
+        } else {
+            let Ok((number, task, mut buffer)) = operation.recv(units) else { return Ok(()) };
+            let read = reader.read(&task, &mut buffer)?;
+            done.send(Ok(Done::Read(number, buffer, read)))
+        };
+        if sent.is_err() {
+            return Ok(());
+        }
+    }
 }
 
 /// Threads and buffers within the memory limit. The limit lowers threads and never changes the bytes.
-fn budget(options: &Options, layout: &Layout, longest: usize) -> Result<Budget> {
+fn budget(options: &Options, layout: &Layout, longest: usize, parked: usize) -> Result<Budget> {
     let wanted = threads_within_descriptors(options.threads());
     let limit = usize::try_from(options.get(Key::MemoryLimit)).unwrap_or(usize::MAX);
-    // Two buffers a thread, so that one fills while the other drains; one is kept by the sequencer, one moves.
-    let full = |threads: usize| Budget { threads, buffers: 2 * threads + 2 };
+    // Two buffers a thread, so that one fills while the other drains; some are kept by the sequencer, one moves.
+    let full = |threads: usize| Budget { threads, buffers: 2 * threads + 1 + parked };
     if limit == 0 {
         return Ok(full(wanted));
     }
     let cost = |budget: &Budget| {
         budget.threads * context_bytes(layout.level) + budget.buffers * (longest + codec::bound(longest))
     };
-    let least = Budget { threads: 1, buffers: 3 };
+    let least = Budget { threads: 1, buffers: 2 + parked };
     let candidates = (1..=wanted).rev().map(full).chain([least]);
     candidates.into_iter().find(|budget| cost(budget) <= limit).ok_or_else(|| {
         let why = format!(

@@ -11,15 +11,15 @@ use crate::pack::probe;
 use crate::pack::scan::{Record, Tree};
 
 /// Most files in one unit, so that tiny files keep all readers busy.
-const MAX_UNIT_FILES: usize = 4096;
+pub(super) const MAX_UNIT_FILES: usize = 4096;
 
 /// Which files share blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Class {
     /// Files that may compress.
-    Ordinary,
+    Ordinary = 0,
     /// Files whose extension says that they are compressed already.
-    Packed,
+    Packed = 1,
 }
 
 /// What one reader reads in one go.
@@ -27,8 +27,8 @@ pub(super) enum Class {
 pub(super) enum Unit {
     /// Small files: a range of [`Plan::small`].
     Small { from: u32, to: u32, bytes: usize, class: Class },
-    /// A window of a big file.
-    Window { record: u32, big: u32, number: u32, offset: u64, len: usize },
+    /// A window of a big file, which has `windows` in all.
+    Window { record: u32, big: u32, number: u32, windows: u32, offset: u64, len: usize },
 }
 
 /// A file that is read in windows.
@@ -40,7 +40,8 @@ pub(super) struct BigFile {
     first_unit: usize,
 }
 
-/// What is to be done.
+/// What is to be done for a tree.
+#[derive(Default)]
 pub(super) struct Plan {
     /// Small files in the order of the archive, by their record numbers.
     pub(super) small: Vec<u32>,
@@ -48,6 +49,8 @@ pub(super) struct Plan {
     pub(super) big: Vec<BigFile>,
     /// Units of small files, which come before the windows of big ones.
     groups: Vec<Unit>,
+    /// Number of the first unit of [`Class::Packed`].
+    first_packed: usize,
     /// Units in all.
     pub(super) units: usize,
     /// Names beyond the first of files with several: record number -> number of the first.
@@ -70,22 +73,18 @@ impl Plan {
         let window = (number - file.first_unit) as u32;
         let offset = u64::from(window) * self.slice_size;
         let len = (tree.records[file.record as usize].size - offset).min(self.slice_size) as usize;
-        Unit::Window { record: file.record, big: big as u32, number: window, offset, len }
+        Unit::Window { record: file.record, big: big as u32, number: window, windows: file.windows, offset, len }
+    }
+
+    /// Whether other files begin with this unit, so that it shares no block with those before.
+    pub(super) fn begins_class(&self, number: usize) -> bool {
+        number == self.first_packed || number == self.groups.len()
     }
 }
 
 /// Plans the packing of a tree.
 pub(super) fn plan(tree: &Tree, layout: &Layout) -> Result<Plan> {
-    let mut plan = Plan {
-        small: Vec::new(),
-        big: Vec::new(),
-        groups: Vec::new(),
-        units: 0,
-        hardlinks: hardlinks(tree),
-        longest: 0,
-        bytes: 0,
-        slice_size: layout.slice_size as u64,
-    };
+    let mut plan = Plan { hardlinks: hardlinks(tree), slice_size: layout.slice_size as u64, ..Plan::default() };
     let mut packed = Vec::new();
     for (number, record) in tree.records.iter().enumerate() {
         let number = number as u32;
@@ -119,6 +118,7 @@ pub(super) fn plan(tree: &Tree, layout: &Layout) -> Result<Plan> {
     let ordinary = plan.small.len();
     plan.small.append(&mut packed);
     group(tree, &mut plan, 0..ordinary, Class::Ordinary, layout);
+    plan.first_packed = plan.groups.len();
     let all = plan.small.len();
     group(tree, &mut plan, ordinary..all, Class::Packed, layout);
     plan.units = plan.groups.len();

@@ -4,23 +4,59 @@
 //! changed meanwhile, which is an error, or a skip by option; never a padded or cut file.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 
 use blake3::hazmat::ChainingValue;
 use rustix::fs::{FileType, Mode, OFlags, SeekFrom};
 use rustix::io::Errno;
 
-use crate::beneath::{Access, DirectoryCache, Root, is_out_of_descriptors};
+use crate::beneath::{Access, DirectoryCache, is_out_of_descriptors};
 use crate::error::{Error, Result, Status};
 use crate::format::hash::{Digest, hash, window_value};
-use crate::options::Layout;
+use crate::pack::batch::{Batch, Handles};
 use crate::pack::holes;
-use crate::pack::plan::{Plan, Unit};
+use crate::pack::plan::{Class, Unit};
 use crate::pack::probe::{self, Trial};
-use crate::pack::scan::{Record, Tree, mtime};
+use crate::pack::scan::{Record, mtime};
 use crate::progress::CancelToken;
 
 /// Slices of big files that are stored are at most this long, so that a read at an offset need not check more.
 const STORED_SLICE: usize = 1 << 20;
+
+/// What a worker reads, or only hashes, in one go.
+#[allow(dead_code, reason = "what is added one by one comes next")]
+pub(super) enum Task {
+    /// A unit of a tree, to be read into the buffer.
+    Tree(Arc<Batch>, Unit),
+    /// Small files whose bytes are in the buffer, one behind the other.
+    Gathered(Gathered),
+    /// A window of a big file whose bytes are in the buffer.
+    Window(Window),
+}
+
+/// Small files that were added one by one.
+pub(super) struct Gathered {
+    pub(super) class: Class,
+    pub(super) bytes: usize,
+    /// Number of each file, and where its bytes end in the buffer.
+    pub(super) files: Vec<(u32, usize)>,
+}
+
+/// A window of a file that was added on its own.
+#[allow(dead_code, reason = "what is added one by one comes next")]
+#[derive(Clone, Copy)]
+pub(super) struct Window {
+    /// Number of the file.
+    pub(super) entry: u32,
+    /// The sequencer's number for it.
+    pub(super) part: u32,
+    pub(super) offset: u64,
+    pub(super) len: usize,
+    /// The extension is one of a compressed format.
+    pub(super) packed: bool,
+    /// Whether the file has other windows; `None` where that isn't known yet.
+    pub(super) several: Option<bool>,
+}
 
 /// A slice in a buffer.
 #[derive(Clone, Copy, Debug)]
@@ -35,7 +71,8 @@ pub(super) struct Piece {
 
 /// A small file that was read.
 pub(super) struct SmallFile {
-    pub(super) record: u32,
+    /// Number of the entry.
+    pub(super) entry: u32,
     /// Its pieces are those up to this number of [`ReadUnit::pieces`], from where the file before ends.
     pub(super) pieces_end: usize,
     /// The hash of the whole, where not one piece is the whole.
@@ -44,14 +81,24 @@ pub(super) struct SmallFile {
 
 /// What was read: files, or one window.
 pub(super) enum Content {
-    Small(Vec<SmallFile>),
+    Small {
+        class: Class,
+        /// Bytes of all files, also of those that are left out.
+        bytes: usize,
+        files: Vec<SmallFile>,
+    },
     Window {
-        /// The window's chaining value, where its file has several windows.
+        /// The sequencer's number for the file.
+        part: u32,
+        len: usize,
+        /// The window's chaining value, where its file has several windows or may have.
         value: Option<ChainingValue>,
-        /// The hash of the whole, where the file has one window and not one piece is the whole.
+        /// The hash of the whole, where the file has one window, or may have, and not one piece is the whole.
         whole: Option<Digest>,
         /// The bytes don't compress.
         noise: bool,
+        /// How many windows the file has, where this is known to be the last.
+        last_of: Option<u32>,
     },
 }
 
@@ -59,147 +106,179 @@ pub(super) enum Content {
 pub(super) struct ReadUnit {
     pub(super) pieces: Vec<Piece>,
     pub(super) content: Content,
-    /// Files that are left out, by option.
+    /// Entries that are left out, by option.
     pub(super) skipped: Vec<(u32, Error)>,
 }
 
 /// Reads units. One a worker.
 pub(super) struct Reader<'a> {
-    root: &'a Root,
-    tree: &'a Tree,
-    plan: &'a Plan,
-    layout: &'a Layout,
+    worker: usize,
+    no_skip: bool,
     lenient: bool,
     cancel: &'a CancelToken,
-    directories: DirectoryCache<OwnedFd>,
     trial: Trial,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(
-        root: &'a Root,
-        tree: &'a Tree,
-        plan: &'a Plan,
-        layout: &'a Layout,
-        lenient: bool,
-        threads: usize,
-        cancel: &'a CancelToken,
-    ) -> Result<Reader<'a>> {
-        let directories = DirectoryCache::new(threads);
-        Ok(Reader { root, tree, plan, layout, lenient, cancel, directories, trial: Trial::new()? })
+    pub(super) fn new(worker: usize, no_skip: bool, lenient: bool, cancel: &'a CancelToken) -> Result<Reader<'a>> {
+        Ok(Reader { worker, no_skip, lenient, cancel, trial: Trial::new()? })
     }
 
-    /// Fills `buffer`, which is longer than the unit.
-    pub(super) fn read(&mut self, unit: &Unit, buffer: &mut [u8]) -> Result<ReadUnit> {
-        match *unit {
-            Unit::Small { from, to, .. } => self.read_small(from as usize..to as usize, buffer),
-            Unit::Window { record, big, number, offset, len } => {
-                let windows = self.plan.big[big as usize].windows;
-                let read = self.read_window(record, windows, number, offset, &mut buffer[..len]);
-                match read {
-                    Err(error) if self.lenient && error.is_about_its_object() => {
-                        let content = Content::Window { value: None, whole: None, noise: false };
-                        Ok(ReadUnit { pieces: Vec::new(), content, skipped: vec![(record, error)] })
+    /// Fills `buffer`, which is at least as long as the unit, and hashes what is in it.
+    pub(super) fn read(&mut self, task: &Task, buffer: &mut [u8]) -> Result<ReadUnit> {
+        match task {
+            Task::Tree(batch, unit) => {
+                let mut handles = batch.handles(self.worker)?;
+                let tree = OpenTree { batch, handles: handles.as_mut() };
+                match *unit {
+                    Unit::Small { from, to, bytes, class } => {
+                        self.read_small(tree, from as usize..to as usize, bytes, class, buffer)
                     }
-                    read => read,
+                    Unit::Window { .. } => self.read_window(tree, unit, buffer),
                 }
             }
+            Task::Gathered(gathered) => self.hash_small(gathered, buffer),
+            Task::Window(window) => self.hash_window(window, &buffer[..window.len]),
         }
     }
 
-    fn read_small(&mut self, range: std::ops::Range<usize>, buffer: &mut [u8]) -> Result<ReadUnit> {
+    fn read_small(
+        &mut self,
+        mut tree: OpenTree<'_>,
+        range: std::ops::Range<usize>,
+        bytes: usize,
+        class: Class,
+        buffer: &mut [u8],
+    ) -> Result<ReadUnit> {
         let mut files = Vec::with_capacity(range.len());
-        let mut unit = ReadUnit {
-            pieces: Vec::with_capacity(range.len()),
-            content: Content::Small(Vec::new()),
-            skipped: Vec::new(),
-        };
+        let mut pieces = Vec::with_capacity(range.len());
+        let mut skipped = Vec::new();
         let mut at = 0;
-        for &number in &self.plan.small[range] {
+        for &number in &tree.batch.plan.small[range] {
             self.cancel.check()?;
-            let record = &self.tree.records[number as usize];
+            let record = &tree.batch.tree.records[number as usize];
+            let entry = tree.batch.first + number;
             let len = record.size as usize;
-            let result = self.fill(record, 0, &mut buffer[at..at + len]);
-            if let Err(error) = result {
-                let error = error.with_path(self.tree.host_path(record));
+            if let Err(error) = tree.fill(record, 0, &mut buffer[at..at + len]) {
+                let error = error.with_path(tree.batch.tree.host_path(record));
                 if !self.lenient || !error.is_about_its_object() {
                     return Err(error);
                 }
-                unit.skipped.push((number, error));
+                skipped.push((entry, error));
                 continue;
             }
-            let bytes = &buffer[at..at + len];
-            let pieces = &mut unit.pieces;
-            let before = pieces.len();
-            holes::for_each_data(bytes, |start, len| {
-                let checksum = hash(&bytes[start..start + len]);
-                pieces.push(Piece { start: at + start, len, offset: start as u64, checksum });
-            });
-            let one = len == 0 || pieces.get(before).is_some_and(|piece| piece.len == len);
-            let whole = if one { None } else { Some(hash(bytes)) };
-            files.push(SmallFile { record: number, pieces_end: pieces.len(), whole });
+            files.push(small_file(entry, at, &buffer[at..at + len], &mut pieces));
             at += len;
         }
-        unit.content = Content::Small(files);
+        Ok(ReadUnit { pieces, content: Content::Small { class, bytes, files }, skipped })
+    }
+
+    fn hash_small(&self, gathered: &Gathered, buffer: &[u8]) -> Result<ReadUnit> {
+        let mut files = Vec::with_capacity(gathered.files.len());
+        let mut pieces = Vec::with_capacity(gathered.files.len());
+        let mut at = 0;
+        for &(entry, end) in &gathered.files {
+            self.cancel.check()?;
+            files.push(small_file(entry, at, &buffer[at..end], &mut pieces));
+            at = end;
+        }
+        let content = Content::Small { class: gathered.class, bytes: gathered.bytes, files };
+        Ok(ReadUnit { pieces, content, skipped: Vec::new() })
+    }
+
+    fn read_window(&mut self, mut tree: OpenTree<'_>, unit: &Unit, buffer: &mut [u8]) -> Result<ReadUnit> {
+        let Unit::Window { record: number, big, number: window, windows, offset, len } = *unit else {
+            return Err(Error::new(Status::Panic, "a unit of small files is read as a window"));
+        };
+        self.cancel.check()?;
+        let batch = tree.batch;
+        let record = &batch.tree.records[number as usize];
+        let (entry, part) = (batch.first + number, batch.first_part + big);
+        let last_of = (window + 1 == windows).then_some(windows);
+        if let Err(error) = tree.fill(record, offset, &mut buffer[..len]) {
+            let error = error.with_path(batch.tree.host_path(record));
+            if !self.lenient || !error.is_about_its_object() {
+                return Err(error);
+            }
+            let content = Content::Window { part, len, value: None, whole: None, noise: false, last_of };
+            return Ok(ReadUnit { pieces: Vec::new(), content, skipped: vec![(entry, error)] });
+        }
+        let extension = crate::format::path::extension(batch.tree.names.name(record.name));
+        let packed = window == 0 && probe::is_packed_extension(extension);
+        let window = Window { entry, part, offset, len, packed, several: Some(windows > 1) };
+        let mut unit = self.hash_window(&window, &buffer[..len])?;
+        if let Content::Window { last_of: known, .. } = &mut unit.content {
+            *known = last_of;
+        }
         Ok(unit)
     }
 
-    fn read_window(
-        &mut self,
-        number: u32,
-        windows: u32,
-        window: u32,
-        offset: u64,
-        bytes: &mut [u8],
-    ) -> Result<ReadUnit> {
-        self.cancel.check()?;
-        let record = &self.tree.records[number as usize];
-        let named = |error: Error| error.with_path(self.tree.host_path(record));
-        self.fill(record, offset, bytes).map_err(named)?;
-        let noise = self.is_noise(record, window, bytes)?;
+    fn hash_window(&mut self, window: &Window, bytes: &[u8]) -> Result<ReadUnit> {
+        let noise = self.is_noise(window, bytes)?;
         let mut pieces = Vec::new();
         let longest = if noise { STORED_SLICE } else { bytes.len() };
         holes::for_each_data(bytes, |start, len| {
             for from in (start..start + len).step_by(longest) {
                 let len = longest.min(start + len - from);
                 let checksum = hash(&bytes[from..from + len]);
-                pieces.push(Piece { start: from, len, offset: offset + from as u64, checksum });
+                pieces.push(Piece { start: from, len, offset: window.offset + from as u64, checksum });
             }
         });
         let one = pieces.len() == 1 && pieces[0].len == bytes.len();
-        let value = (windows > 1).then(|| window_value(bytes, offset));
-        let whole = (windows == 1 && !one).then(|| hash(bytes));
-        Ok(ReadUnit { pieces, content: Content::Window { value, whole, noise }, skipped: Vec::new() })
+        let value = (window.several != Some(false)).then(|| window_value(bytes, window.offset));
+        let whole = (window.several != Some(true) && !one).then(|| hash(bytes));
+        let content = Content::Window { part: window.part, len: window.len, value, whole, noise, last_of: None };
+        Ok(ReadUnit { pieces, content, skipped: Vec::new() })
     }
 
     /// Extension and first bytes are believed together; samples decide about everything else.
-    fn is_noise(&mut self, record: &Record, window: u32, bytes: &[u8]) -> Result<bool> {
-        let extension = crate::format::path::extension(self.tree.names.name(record.name));
-        let known = window == 0 && probe::is_packed_extension(extension) && probe::is_packed_magic(bytes);
-        if known && !self.layout.no_skip {
+    fn is_noise(&mut self, window: &Window, bytes: &[u8]) -> Result<bool> {
+        let known = window.offset == 0 && window.packed && probe::is_packed_magic(bytes);
+        if known && !self.no_skip {
             return Ok(true);
         }
         probe::is_noise(bytes, &mut self.trial)
     }
+}
 
+/// The pieces of a small file that is in memory, `at` bytes into its buffer.
+///
+/// Every small file passes here once, whole; every big one passes [`Reader::hash_window`] window by window.
+fn small_file(entry: u32, at: usize, bytes: &[u8], pieces: &mut Vec<Piece>) -> SmallFile {
+    let before = pieces.len();
+    holes::for_each_data(bytes, |start, len| {
+        let checksum = hash(&bytes[start..start + len]);
+        pieces.push(Piece { start: at + start, len, offset: start as u64, checksum });
+    });
+    let one = bytes.is_empty() || pieces.get(before).is_some_and(|piece| piece.len == bytes.len());
+    let whole = if one { None } else { Some(hash(bytes)) };
+    SmallFile { entry, pieces_end: pieces.len(), whole }
+}
+
+/// A tree, and the directories that this worker has open in it.
+struct OpenTree<'a> {
+    batch: &'a Batch,
+    handles: Option<&'a mut Handles>,
+}
+
+impl OpenTree<'_> {
     fn fill(&mut self, record: &Record, offset: u64, bytes: &mut [u8]) -> Result<()> {
-        match self.try_fill(record, offset, bytes) {
+        let names = &self.batch.tree.names;
+        let Some(Handles { root, directories }) = &mut self.handles else {
+            return Err(Error::new(Status::Panic, "a tree is read after its end"));
+        };
+        let mut fill = |directories: &mut DirectoryCache<OwnedFd>| {
+            let number = record.name.directory;
+            let directory = directories
+                .get(number, || root.open(names.directory(number), Access::Handle))
+                .map_err(|e| vanished("can't open its directory", e))?;
+            read_checked(directory.as_fd(), names.name(record.name), record, offset, bytes)
+        };
+        match fill(directories) {
             // Other parts of the process take descriptors too: try again with fewer handles.
-            Err(error) if is_out_of_descriptors(error.os_code()) && self.directories.shrink() => {
-                self.try_fill(record, offset, bytes)
-            }
+            Err(error) if is_out_of_descriptors(error.os_code()) && directories.shrink() => fill(directories),
             result => result,
         }
-    }
-
-    fn try_fill(&mut self, record: &Record, offset: u64, bytes: &mut [u8]) -> Result<()> {
-        let (root, names) = (self.root, &self.tree.names);
-        let number = record.name.directory;
-        let directory = self
-            .directories
-            .get(number, || root.open(names.directory(number), Access::Handle))
-            .map_err(|e| vanished("can't open its directory", e))?;
-        read_checked(directory.as_fd(), names.name(record.name), record, offset, bytes)
     }
 }
 

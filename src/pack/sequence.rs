@@ -6,13 +6,10 @@
 use hashbrown::HashTable;
 
 use crate::error::{Error, Result, Status, reserve};
-use blake3::hazmat::ChainingValue;
 
 use crate::format::hash::{Digest, WindowMerger};
-use crate::options::Layout;
-use crate::pack::plan::{Class, Plan, Unit};
+use crate::pack::plan::Class;
 use crate::pack::read::{Content, Piece, ReadUnit};
-use crate::pack::scan::Tree;
 use crate::stats::Stats;
 
 /// Where bytes are, once: 44 bytes.
@@ -38,6 +35,7 @@ pub(super) enum FileContent<'a> {
 struct Parts {
     slices: Vec<(u64, u32)>,
     windows: WindowMerger,
+    /// The hash of the whole, where one slice isn't the whole.
     hash: Option<Digest>,
     /// Some of its bytes were not there before.
     fresh: bool,
@@ -66,17 +64,16 @@ const PARTS: u32 = 1 << 31;
 const UNNUMBERED: u32 = u32::MAX;
 
 /// Turns units into slices and blocks.
-pub(super) struct Sequencer<'a> {
-    plan: &'a Plan,
-    layout: &'a Layout,
+pub(super) struct Sequencer {
+    block_size: usize,
     slices: Vec<Slice>,
     by_checksum: HashTable<u32>,
-    /// For each record: a slice, or `PARTS` and a number of `parts`, or `EMPTY`.
+    /// For each entry: a slice, or `PARTS` and a number of `parts`, or `EMPTY`.
     contents: Vec<u32>,
     parts: Vec<Parts>,
     dropped: Vec<u32>,
-    pending: Option<Pending>,
-    class: Class,
+    /// By class.
+    pending: [Option<Pending>; 2],
     blocks: u32,
     pub(super) stats: Stats,
 }
@@ -92,87 +89,114 @@ pub(super) struct Sequenced {
     pub(super) bytes: u64,
 }
 
-impl<'a> Sequencer<'a> {
-    pub(super) fn new(tree: &'a Tree, plan: &'a Plan, layout: &'a Layout) -> Result<Sequencer<'a>> {
-        let mut contents = Vec::new();
-        reserve(&mut contents, tree.records.len())?;
-        contents.resize(tree.records.len(), EMPTY);
-        let mut parts: Vec<Parts> = Vec::new();
-        for file in &plan.big {
-            contents[file.record as usize] = PARTS | parts.len() as u32;
-            parts.push(Parts::default());
-        }
-        Ok(Sequencer {
-            plan,
-            layout,
+impl Sequencer {
+    pub(super) fn new(block_size: usize) -> Sequencer {
+        Sequencer {
+            block_size,
             slices: Vec::new(),
             by_checksum: HashTable::new(),
-            contents,
-            parts,
+            contents: Vec::new(),
+            parts: Vec::new(),
             dropped: Vec::new(),
-            pending: None,
-            class: Class::Ordinary,
+            pending: [None, None],
             blocks: 0,
             stats: Stats::default(),
-        })
+        }
     }
 
-    /// Takes up the next unit in plan order.
-    pub(super) fn unit(&mut self, unit: &Unit, mut buffer: Vec<u8>, read: ReadUnit) -> Result<Sequenced> {
+    /// Makes room for the entries with the next `count` numbers.
+    pub(super) fn expect_entries(&mut self, count: usize) -> Result<()> {
+        if self.contents.capacity() - self.contents.len() < count {
+            let more = count.max(self.contents.len() / 4);
+            reserve(&mut self.contents, more)?;
+        }
+        self.contents.resize(self.contents.len() + count, EMPTY);
+        Ok(())
+    }
+
+    /// A number for a file that comes in windows.
+    pub(super) fn expect_windows(&mut self, entry: u32) -> Result<u32> {
+        let number = self.parts.len() as u32;
+        if number >= PARTS {
+            return Err(Error::new(Status::Limit, "the archive has over two billion big files"));
+        }
+        self.contents[entry as usize] = PARTS | number;
+        self.parts.push(Parts::default());
+        Ok(number)
+    }
+
+    /// Takes up the next unit.
+    pub(super) fn unit(&mut self, mut buffer: Vec<u8>, read: ReadUnit) -> Result<Sequenced> {
         let mut out = Sequenced::default();
-        for (record, error) in read.skipped {
+        for (entry, error) in read.skipped {
             // Each window of a big file fails on its own; one report is enough.
-            if self.dropped.last() != Some(&record) {
-                self.dropped.push(record);
+            if self.dropped.last() != Some(&entry) {
+                self.dropped.push(entry);
                 out.skipped.push(error);
             }
         }
-        match (unit, read.content) {
-            (Unit::Small { class, bytes, .. }, Content::Small(files)) => {
-                if *class != self.class {
-                    self.flush(&mut out);
-                    self.class = *class;
-                }
+        match read.content {
+            Content::Small { class, bytes, files } => {
                 let mut from = 0;
                 let mut kept = Kept::default();
                 out.entries += files.len() as u64;
                 for file in files {
                     let pieces = &read.pieces[from..file.pieces_end];
                     from = file.pieces_end;
-                    self.small_file(file.record, pieces, file.whole, &mut kept, &mut buffer)?;
+                    self.small_file(file.entry, pieces, file.whole, &mut kept, &mut buffer)?;
                 }
-                out.bytes += (*bytes - kept.len) as u64;
-                self.group(buffer, kept, &mut out);
+                out.bytes += (bytes - kept.len) as u64;
+                self.group(class, buffer, kept, &mut out);
             }
-            (Unit::Window { big, number, len, .. }, Content::Window { value, whole, noise }) => {
-                self.flush(&mut out);
+            Content::Window { part, len, value, whole, noise, last_of } => {
                 let mut kept = Kept::default();
                 for piece in &read.pieces {
                     let slice = self.place(piece, &mut kept, &mut buffer)?;
-                    self.parts[*big as usize].slices.push((piece.offset, slice));
+                    self.parts[part as usize].slices.push((piece.offset, slice));
                 }
                 let bytes: usize = read.pieces.iter().map(|piece| piece.len).sum();
                 self.stats.duplicate_bytes += (bytes - kept.len) as u64;
-                self.parts[*big as usize].fresh |= kept.len > 0;
-                out.entries += u64::from(self.end_window(*big, *number, value, whole));
-                out.bytes += (*len - kept.len) as u64;
+                let parts = &mut self.parts[part as usize];
+                parts.fresh |= kept.len > 0;
+                parts.hash = whole;
+                if let Some(value) = value {
+                    parts.windows.push(value);
+                }
+                out.bytes += (len - kept.len) as u64;
+                if let Some(windows) = last_of {
+                    self.end_windows(part, windows, &mut out);
+                }
                 self.emit(buffer, kept, noise, &mut out);
             }
-            _ => return Err(Error::new(Status::Panic, "a unit came back as another kind")),
         }
         Ok(out)
     }
 
-    /// After the last unit.
-    pub(super) fn end(&mut self) -> Sequenced {
-        let mut out = Sequenced::default();
-        self.flush(&mut out);
-        out
+    /// After the last window of a file.
+    pub(super) fn end_windows(&mut self, part: u32, windows: u32, out: &mut Sequenced) {
+        let parts = &mut self.parts[part as usize];
+        let values = std::mem::take(&mut parts.windows);
+        if windows > 1 {
+            // A file that was left out has fewer values than windows.
+            let complete = values.count() == u64::from(windows);
+            parts.hash = if complete { values.finish() } else { None };
+        }
+        if !parts.fresh && !parts.slices.is_empty() {
+            self.stats.duplicate_files += 1;
+        }
+        out.entries += 1;
     }
 
-    /// What the file with this record number consists of; `None` where it was left out.
-    pub(super) fn content(&self, record: u32) -> FileContent<'_> {
-        match self.contents[record as usize] {
+    /// What comes next shares no block with what came before.
+    pub(super) fn flush(&mut self, out: &mut Sequenced) {
+        for class in 0..self.pending.len() {
+            self.flush_class(class, out);
+        }
+    }
+
+    /// What the file with this number consists of.
+    pub(super) fn content(&self, entry: u32) -> FileContent<'_> {
+        match self.contents[entry as usize] {
             EMPTY => FileContent::Empty,
             parts if parts & PARTS != 0 => {
                 let parts = &self.parts[(parts & !PARTS) as usize];
@@ -190,17 +214,21 @@ impl<'a> Sequencer<'a> {
         &self.slices[number as usize]
     }
 
-    /// Records that are left out because reading them failed, in order.
-    pub(super) fn take_dropped(&mut self) -> Vec<u32> {
-        let mut dropped = std::mem::take(&mut self.dropped);
-        dropped.sort_unstable();
-        dropped.dedup();
-        dropped
+    /// Entries that are left out because reading them failed, in order, once [`Sequencer::end`] was called.
+    pub(super) fn dropped(&self) -> &[u32] {
+        &self.dropped
+    }
+
+    /// After the last unit: nothing more is looked for.
+    pub(super) fn end(&mut self) {
+        self.by_checksum = HashTable::new();
+        self.dropped.sort_unstable();
+        self.dropped.dedup();
     }
 
     fn small_file(
         &mut self,
-        record: u32,
+        entry: u32,
         pieces: &[Piece],
         whole: Option<Digest>,
         kept: &mut Kept,
@@ -220,7 +248,7 @@ impl<'a> Sequencer<'a> {
                 PARTS | (self.parts.len() - 1) as u32
             }
         };
-        self.contents[record as usize] = content;
+        self.contents[entry as usize] = content;
         if bytes > 0 && kept.len == before {
             self.stats.duplicate_files += 1;
         }
@@ -245,7 +273,7 @@ impl<'a> Sequencer<'a> {
         }
         let number = self.slices.len() as u32;
         if number >= PARTS {
-            return Err(Error::new(Status::Limit, "the tree has over two billion slices"));
+            return Err(Error::new(Status::Limit, "the archive has over two billion slices"));
         }
         self.slices.push(Slice {
             checksum: piece.checksum,
@@ -264,9 +292,10 @@ impl<'a> Sequencer<'a> {
     }
 
     /// Small files: a full buffer is a block; what duplicates have left of others is put together.
-    fn group(&mut self, buffer: Vec<u8>, kept: Kept, out: &mut Sequenced) {
-        if let Some(pending) = &mut self.pending {
-            if pending.len + kept.len <= self.layout.block_size {
+    fn group(&mut self, class: Class, buffer: Vec<u8>, kept: Kept, out: &mut Sequenced) {
+        let class = class as usize;
+        if let Some(pending) = &mut self.pending[class] {
+            if pending.len + kept.len <= self.block_size {
                 pending.buffer[pending.len..pending.len + kept.len].copy_from_slice(&buffer[..kept.len]);
                 for number in kept.slices {
                     self.slices[number as usize].start += pending.len as u32;
@@ -276,17 +305,17 @@ impl<'a> Sequencer<'a> {
                 out.buffers.push(buffer);
                 return;
             }
-            self.flush(out);
+            self.flush_class(class, out);
         }
-        if kept.len * 2 < self.layout.block_size && kept.len > 0 {
-            self.pending = Some(Pending { buffer, len: kept.len, slices: kept.slices });
+        if kept.len * 2 < self.block_size && kept.len > 0 {
+            self.pending[class] = Some(Pending { buffer, len: kept.len, slices: kept.slices });
         } else {
             self.emit(buffer, kept, false, out);
         }
     }
 
-    fn flush(&mut self, out: &mut Sequenced) {
-        if let Some(pending) = self.pending.take() {
+    fn flush_class(&mut self, class: usize, out: &mut Sequenced) {
+        if let Some(pending) = self.pending[class].take() {
             self.emit(pending.buffer, Kept { len: pending.len, slices: pending.slices }, false, out);
         }
     }
@@ -301,26 +330,6 @@ impl<'a> Sequencer<'a> {
         }
         out.blocks.push(Block { number: self.blocks, buffer, len: kept.len, noise });
         self.blocks += 1;
-    }
-
-    /// Whether this was the file's last window.
-    fn end_window(&mut self, big: u32, number: u32, value: Option<ChainingValue>, whole: Option<Digest>) -> bool {
-        let file = self.plan.big[big as usize];
-        let parts = &mut self.parts[big as usize];
-        if let Some(value) = value {
-            parts.windows.push(value);
-        }
-        if number + 1 < file.windows {
-            return false;
-        }
-        let windows = std::mem::take(&mut parts.windows);
-        // A file that was left out has fewer values than windows.
-        let complete = windows.count() == u64::from(file.windows);
-        parts.hash = if complete { windows.finish() } else { whole };
-        if !parts.fresh && !parts.slices.is_empty() {
-            self.stats.duplicate_files += 1;
-        }
-        true
     }
 }
 

@@ -1,0 +1,69 @@
+//! What goes into the archive: runs of entries, numbered in the order in which they were added.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use crate::beneath::{DirectoryCache, Root};
+use crate::error::{Error, Result, Status};
+use crate::pack::plan::Plan;
+use crate::pack::scan::{Record, Tree};
+use crate::sync::{Mutex, MutexGuard};
+
+/// Entries with consecutive numbers: those of a tree, or those that were added one by one.
+pub(super) struct Batch {
+    /// Number of the first entry. The others follow in the order of [`Tree::records`].
+    pub(super) first: u32,
+    /// What stands before all paths, with a slash at its end where it isn't empty.
+    prefix: Vec<u8>,
+    pub(super) tree: Tree,
+    pub(super) plan: Plan,
+    /// The sequencer's number for the first of [`Plan::big`].
+    pub(super) first_part: u32,
+    /// By worker; none once everything is read.
+    handles: Vec<Mutex<Option<Handles>>>,
+}
+
+/// Directories of a tree that a worker has open.
+pub(super) struct Handles {
+    pub(super) root: Arc<Root>,
+    pub(super) directories: DirectoryCache<OwnedFd>,
+}
+
+impl Batch {
+    /// A tree that `workers` are to read below `root`. The paths of its entries begin with `prefix`.
+    pub(super) fn new(tree: Tree, plan: Plan, prefix: &[u8], root: Root, workers: usize) -> Batch {
+        let root = Arc::new(root);
+        let handles = || Handles { root: Arc::clone(&root), directories: DirectoryCache::new(workers) };
+        let mut prefix = prefix.to_vec();
+        if !prefix.is_empty() {
+            prefix.push(b'/');
+        }
+        let handles = (0..workers).map(|_| Mutex::new(Some(handles()))).collect();
+        Batch { first: 0, prefix, tree, plan, first_part: 0, handles }
+    }
+
+    /// The directories of a worker, which nobody else uses.
+    pub(super) fn handles(&self, worker: usize) -> Result<MutexGuard<'_, Option<Handles>>> {
+        let closed = || Error::new(Status::Panic, "a tree is read after its end");
+        self.handles.get(worker).map(Mutex::lock).ok_or_else(closed)
+    }
+
+    /// Closes the root and all directories: everything is read.
+    pub(super) fn close(&self) {
+        for handles in &self.handles {
+            handles.lock().take();
+        }
+    }
+
+    /// Numbers of the records in order of path; none where they are in this order.
+    pub(super) fn order(&self) -> Result<Option<Vec<u32>>> {
+        Ok(None)
+    }
+
+    /// The exact path in the archive, written into `buffer`.
+    pub(super) fn path(&self, record: &Record, buffer: &mut Vec<u8>) {
+        buffer.clear();
+        buffer.extend_from_slice(&self.prefix);
+        self.tree.names.append_path(record.name, buffer);
+    }
+}
