@@ -16,6 +16,10 @@ package_of() {
     fuse3.pc) echo libfuse3-dev ;;
     fusermount3) echo fuse3 ;;
     nginx) echo nginx-light ;;
+    mksquashfs) echo squashfs-tools ;;
+    libsquashfs1.pc) echo libsquashfs-dev ;;
+    libzip.pc) echo libzip-dev ;;
+    xz) echo xz-utils ;;
     *) echo "$1" ;;
     esac
 }

@@ -14,6 +14,8 @@ pub(super) enum Key {
     Segment(usize),
     /// A decoded block by its blob's offset.
     Block(u64),
+    /// The start of a block, by its blob's offset.
+    Start(u64),
     /// A slice of a stored block by its own offset and length in the archive.
     Slice(u64, u64),
 }
@@ -29,7 +31,12 @@ pub(super) enum Value {
 
 /// Decoded bytes, and which slices of them were found to match their checksums.
 pub(super) struct Block {
+    /// As long as the whole block.
     pub(super) bytes: Vec<u8>,
+    /// How many of them are decoded.
+    pub(super) decoded: usize,
+    /// Where that is not all: the blob, so that the rest can be had without reading it again.
+    pub(super) blob: Vec<u8>,
     pub(super) checked: Mutex<std::collections::HashSet<(u64, u64, crate::format::hash::Digest)>>,
 }
 
@@ -37,7 +44,8 @@ impl Value {
     fn bytes(&self) -> usize {
         match self {
             Value::Segment(segment) => segment.memory(),
-            Value::Bytes(block) => block.bytes.len(),
+            // What was never written to takes no memory yet.
+            Value::Bytes(block) => block.decoded + block.blob.len(),
         }
     }
 }
@@ -79,6 +87,14 @@ impl Cache {
             self.settle(key, &slot, value.as_ref().ok());
         }
         value
+    }
+
+    /// The cached thing, where it is there.
+    pub(super) fn peek(&self, key: Key) -> Option<Value> {
+        if !self.lock().slots.contains_key(&key) {
+            return None;
+        }
+        self.touch(key).get()?.as_ref().ok().cloned()
     }
 
     fn touch(&self, key: Key) -> Slot {

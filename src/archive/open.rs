@@ -165,22 +165,28 @@ impl Archive {
         Ok(stored)
     }
 
-    /// Reads and decodes a whole block into `block`; `scratch` holds the stored bytes in between. Its slices are
-    /// not checked here: whoever uses one checks its BLAKE3.
+    /// Reads a block and decodes at least its first `needed` bytes into `block`, which becomes as long as the whole;
+    /// returns how many are right. `scratch` holds the stored bytes in between. The slices are not checked here:
+    /// whoever uses one checks its BLAKE3.
     pub fn read_block(
         &self,
         at: &Location,
+        needed: usize,
         decompressor: &mut Decompressor,
         scratch: &mut Vec<u8>,
         block: &mut Vec<u8>,
-    ) -> Result<()> {
+    ) -> Result<usize> {
         fit(block, at.block_size as usize)?;
         match at.codec {
-            CODEC_STORED => self.read_range(at.blob_offset, block),
+            CODEC_STORED => {
+                let needed = needed.min(block.len());
+                self.read_range(at.blob_offset, &mut block[..needed])?;
+                Ok(needed)
+            }
             CODEC_ZSTD => {
                 fit(scratch, at.blob_size as usize)?;
                 self.read_range(at.blob_offset, scratch)?;
-                decompressor.decompress(scratch, block)
+                decompressor.decompress_to(scratch, block, needed)
             }
             codec => Err(unsupported_codec(codec)),
         }

@@ -111,49 +111,73 @@ impl Archive {
                 let slice = self.cached(Key::Slice(start, row.size), || {
                     let mut slice = zeroed(row.size as usize)?;
                     self.read_range(start, &mut slice)?;
-                    Ok(slice)
+                    Ok(Block::whole(slice))
                 })?;
                 copy_checked(&slice, 0, row, skip, part)
             }
             CODEC_ZSTD => {
-                let block = self.cached(Key::Block(at.blob_offset), || self.decode_block(&at))?;
+                let block = self.decoded(&at, (at.block_offset + row.size) as usize)?;
                 copy_checked(&block, at.block_offset, row, skip, part)
             }
             codec => Err(open::unsupported_codec(codec)),
         }
     }
 
-    fn cached(&self, key: Key, load: impl FnOnce() -> Result<Vec<u8>>) -> Result<Arc<Block>> {
-        let value = self
-            .cache
-            .get(key, || Ok(Value::Bytes(Arc::new(Block { bytes: load()?, checked: Mutex::new(HashSet::new()) }))))?;
-        match value {
+    /// A block of which at least the first `needed` bytes are decoded.
+    ///
+    /// Who reads one file out of an archive needs a part of its block, half of it on average. Who comes back for more
+    /// than that part gets the whole, and so decodes a block at most twice, however many files are read.
+    fn decoded(&self, at: &Location, needed: usize) -> Result<Arc<Block>> {
+        let whole = Key::Block(at.blob_offset);
+        if let Some(Value::Bytes(block)) = self.cache.peek(whole) {
+            return Ok(block);
+        }
+        let start = self.cached(Key::Start(at.blob_offset), || self.decode_start(at, needed))?;
+        if start.decoded >= needed || start.blob.is_empty() {
+            return Ok(start);
+        }
+        self.cached(whole, || {
+            let mut bytes = zeroed(at.block_size as usize)?;
+            with_decompressor(|decompressor| decompressor.decompress(&start.blob, &mut bytes))?;
+            Ok(Block::whole(bytes))
+        })
+    }
+
+    fn decode_start(&self, at: &Location, needed: usize) -> Result<Block> {
+        let (mut blob, mut bytes) = (Vec::new(), Vec::new());
+        let decoded = with_decompressor(|decompressor| self.read_block(at, needed, decompressor, &mut blob, &mut bytes))?;
+        if decoded == bytes.len() {
+            blob = Vec::new();
+        }
+        Ok(Block { decoded, blob, ..Block::whole(bytes) })
+    }
+
+    fn cached(&self, key: Key, load: impl FnOnce() -> Result<Block>) -> Result<Arc<Block>> {
+        match self.cache.get(key, || Ok(Value::Bytes(Arc::new(load()?))))? {
             Value::Bytes(block) => Ok(block),
             Value::Segment(_) => Err(Error::new(Status::Panic, "the cache holds something else")),
         }
     }
+}
 
-    fn decode_block(&self, at: &Location) -> Result<Vec<u8>> {
-        thread_local! {
-            // One context and one buffer a reading thread; both are freed with the thread.
-            static TOOLS: RefCell<Option<(Decompressor, Vec<u8>)>> = const { RefCell::new(None) };
-        }
-        let mut tools = TOOLS.with(|tools| tools.borrow_mut().take());
-        let (decompressor, scratch) = match &mut tools {
-            Some(tools) => (&mut tools.0, &mut tools.1),
-            None => {
-                let made = tools.insert((Decompressor::new()?, Vec::new()));
-                (&mut made.0, &mut made.1)
-            }
-        };
-        let mut block = Vec::new();
-        self.read_block(at, decompressor, scratch, &mut block)?;
-        if scratch.capacity() > 8 << 20 {
-            *scratch = Vec::new();
-        }
-        TOOLS.with(|held| *held.borrow_mut() = tools);
-        Ok(block)
+impl Block {
+    fn whole(bytes: Vec<u8>) -> Block {
+        Block { decoded: bytes.len(), bytes, blob: Vec::new(), checked: Mutex::new(HashSet::new()) }
     }
+}
+
+/// Lends the thread's context, which is freed with the thread.
+fn with_decompressor<T>(work: impl FnOnce(&mut Decompressor) -> Result<T>) -> Result<T> {
+    thread_local! {
+        static CONTEXT: RefCell<Option<Decompressor>> = const { RefCell::new(None) };
+    }
+    let mut decompressor = match CONTEXT.with(|context| context.borrow_mut().take()) {
+        Some(decompressor) => decompressor,
+        None => Decompressor::new()?,
+    };
+    let result = work(&mut decompressor);
+    CONTEXT.with(|context| *context.borrow_mut() = Some(decompressor));
+    result
 }
 
 fn copy_checked(block: &Block, start: u64, row: &Row<'_>, skip: u64, part: &mut [u8]) -> Result<()> {

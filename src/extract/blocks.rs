@@ -48,8 +48,8 @@ struct Worker<'a> {
     decompressor: Decompressor,
     stored: Vec<u8>,
     block: Vec<u8>,
-    /// The number of the block that `block` holds.
-    decoded: Option<u32>,
+    /// The number of the block that `block` holds, and how many of its bytes.
+    decoded: Option<(u32, usize)>,
     handles: Handles,
 }
 
@@ -69,7 +69,8 @@ impl<'a> Worker<'a> {
         let mut done = Stats::default();
         for of_block in slices.chunk_by(|a, b| a.block == b.block) {
             self.job.check()?;
-            if let Err(error) = self.decode(of_block[0].block, &mut done) {
+            let needed = of_block.iter().map(|slice| slice.range().end).max().unwrap_or(0);
+            if let Err(error) = self.decode(of_block[0].block, needed, &mut done) {
                 for slice in of_block {
                     self.failed(slice, error.clone())?;
                 }
@@ -109,14 +110,16 @@ impl<'a> Worker<'a> {
         self.job.failures.note_file(plan.file_number(slice), plan.tree.named(plan.file_of(slice), error))
     }
 
-    fn decode(&mut self, number: u32, done: &mut Stats) -> Result<()> {
-        if number == NO_BLOCK || self.decoded == Some(number) {
+    /// Decodes at least the first `needed` bytes of a block: what lies behind the last slice that is wanted is not.
+    fn decode(&mut self, number: u32, needed: usize, done: &mut Stats) -> Result<()> {
+        if number == NO_BLOCK || self.decoded.is_some_and(|(held, len)| held == number && len >= needed) {
             return Ok(());
         }
         self.decoded = None;
         let at = self.job.plan.blocks[number as usize].location();
-        self.job.archive.read_block(&at, &mut self.decompressor, &mut self.stored, &mut self.block)?;
-        self.decoded = Some(number);
+        let (decompressor, stored) = (&mut self.decompressor, &mut self.stored);
+        let len = self.job.archive.read_block(&at, needed, decompressor, stored, &mut self.block)?;
+        self.decoded = Some((number, len));
         done.bytes_in += at.blob_size;
         Ok(())
     }

@@ -12,6 +12,8 @@ use crate::progress::CancelToken;
 const STEPPED_LEVEL: i32 = 7;
 const STEPPED_LEN: usize = (4 << 20) + 1;
 const STEP: usize = 128 << 10;
+/// Compressed bytes between two looks at how much of a block has been decoded.
+const INPUT_STEP: usize = 16 << 10;
 
 /// The default level gets a window over the whole block and tables that still fit a core's own cache: 0.5 % smaller
 /// for 3 % more time on blocks of 4 MiB of sources. zstd shrinks all three for shorter input.
@@ -101,15 +103,39 @@ impl Decompressor {
     ///
     /// One shot into a buffer of the indexed size: no window is allocated, whatever the frame says.
     pub fn decompress(&mut self, frame: &[u8], target: &mut [u8]) -> Result<()> {
-        let one_frame = zstd_safe::find_frame_compressed_size(frame) == Ok(frame.len());
-        let sized = matches!(zstd_safe::get_frame_content_size(frame), Ok(Some(size)) if size == target.len() as u64);
-        if !one_frame || !sized {
-            return Err(Error::corrupt("codec.frame", "a blob is not one zstd frame of the size that the index says"));
-        }
+        check_frame(frame, target.len())?;
         match self.0.decompress(target, frame) {
             Ok(written) if written == target.len() => Ok(()),
             _ => Err(Error::corrupt("codec.data", "a blob does not decode to the size that the index says")),
         }
+    }
+
+    /// The same, but at least the first `needed` bytes are enough; returns how many were decoded. The others keep
+    /// what they were. `target` is as long as the whole block, so that no window is allocated here either.
+    pub fn decompress_to(&mut self, frame: &[u8], target: &mut [u8], needed: usize) -> Result<usize> {
+        // Stepping costs a little more a byte than one shot does.
+        if needed > target.len() / 4 * 3 || frame.len() <= INPUT_STEP {
+            return self.decompress(frame, target).map(|()| target.len());
+        }
+        check_frame(frame, target.len())?;
+        let refused = |_| Error::corrupt("codec.data", "a blob does not decode to the size that the index says");
+        self.0.reset(ResetDirective::SessionOnly).map_err(failed)?;
+        self.0.set_parameter(DParameter::WindowLogMax(MAX_BLOCK.ilog2())).map_err(failed)?;
+        self.0.set_parameter(DParameter::StableOutBuffer(true)).map_err(failed)?;
+        let mut output = OutBuffer::around(target);
+        let (mut at, mut end) = (0, 0);
+        while output.pos() < needed {
+            end = (end + INPUT_STEP).min(frame.len());
+            let mut input = InBuffer::around(&frame[..end]);
+            input.set_pos(at);
+            let left = self.0.decompress_stream(&mut output, &mut input).map_err(refused)?;
+            at = input.pos();
+            // The frame's end, or all of it taken without the bytes that its header promises.
+            if output.pos() < needed && (left == 0 || end == frame.len()) {
+                return Err(refused(0));
+            }
+        }
+        Ok(output.pos())
     }
 
     /// Decodes as much of a frame's start as fits into `target`; returns how much that is.
@@ -119,6 +145,7 @@ impl Decompressor {
         let refused = |_| Error::corrupt("codec.data", "the start of a frame does not decode");
         self.0.reset(ResetDirective::SessionOnly).map_err(failed)?;
         self.0.set_parameter(DParameter::WindowLogMax(MAX_BLOCK.ilog2())).map_err(failed)?;
+        self.0.set_parameter(DParameter::StableOutBuffer(false)).map_err(failed)?;
         let (mut input, mut output) = (InBuffer::around(frame), OutBuffer::around(target));
         while output.pos() < output.capacity() {
             let before = (input.pos(), output.pos());
@@ -128,6 +155,17 @@ impl Decompressor {
             }
         }
         Ok(output.pos())
+    }
+}
+
+/// One frame and nothing else, that says it holds `len` bytes.
+fn check_frame(frame: &[u8], len: usize) -> Result<()> {
+    let one_frame = zstd_safe::find_frame_compressed_size(frame) == Ok(frame.len());
+    let sized = matches!(zstd_safe::get_frame_content_size(frame), Ok(Some(size)) if size == len as u64);
+    if one_frame && sized {
+        Ok(())
+    } else {
+        Err(Error::corrupt("codec.frame", "a blob is not one zstd frame of the size that the index says"))
     }
 }
 
@@ -169,6 +207,35 @@ mod tests {
         let mut start = [0; 1000];
         assert_eq!(decompressor.decompress_start(&frame[..10], &mut start).expect("cut"), 0);
         assert!(decompressor.decompress_start(&[7; 100], &mut start).is_err());
+    }
+
+    #[test]
+    fn a_part_of_a_block_is_what_the_whole_has_there() {
+        let mut state = 1u32;
+        let mut noisy = |i: u32| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            if i.is_multiple_of(3) { state >> 8 } else { i / 7 % 1009 }
+        };
+        let data: Vec<u8> = (0..600_000u32).flat_map(|i| noisy(i).to_le_bytes()).collect();
+        let mut frame = Vec::new();
+        Compressor::new(3).expect("zstd").compress(&data, &mut frame, &CancelToken::new()).expect("zstd");
+        let mut decompressor = Decompressor::new().expect("zstd");
+        for needed in [1, 1000, 131_072, 131_073, 1_000_000, data.len() / 4 * 3, data.len()] {
+            let mut target = vec![0; data.len()];
+            let got = decompressor.decompress_to(&frame, &mut target, needed).expect("frame");
+            assert!(got >= needed && got <= (needed + (256 << 10)).max(data.len() / 4 * 3 + 1).min(data.len()));
+            assert_eq!(target[..got], data[..got]);
+            decompressor.decompress(&frame, &mut target).expect("one shot after a part");
+            assert_eq!(target, data);
+        }
+        let mut short = vec![0; data.len() - 1];
+        assert!(decompressor.decompress_to(&frame, &mut short, 1000).is_err());
+        for at in (0..frame.len()).step_by(997) {
+            let mut damaged = frame.clone();
+            damaged[at] ^= 1;
+            // Damage behind what is needed goes unseen here; slices have hashes of their own.
+            let _ = decompressor.decompress_to(&damaged, &mut vec![0; data.len()], data.len() / 2);
+        }
     }
 
     #[test]
