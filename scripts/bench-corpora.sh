@@ -3,8 +3,8 @@
 #
 # usage: scripts/bench-corpora.sh DIRECTORY [TREE...]     DIRECTORY should be on tmpfs; about 5 GB for all
 #
-#   sources     Rust crates and a part of Linux 6.1: some 40,000 files, 430 MB
-#   modules     a node_modules and a Python virtual environment: some 50,000 files
+#   sources     Rust crates and a part of Linux 6.1
+#   modules     a node_modules and a Python virtual environment
 #   binaries    programs and libraries out of Debian packages
 #   packed      wheels, crates and Debian packages as they are: compressed already
 #   big         one file of 1 GB: the trees above, one behind the other
@@ -23,9 +23,9 @@ sh scripts/install-needs.sh python3 xz tar
 
 crates="tokio hyper serde_json syn regex clap rand rayon reqwest axum diesel bevy_ecs wgpu polars-core datafusion-common rustls
 image nalgebra ndarray wasmtime cranelift-codegen swc_ecma_parser windows-sys libgit2-sys openssl-src sea-orm tonic actix-web"
-modules="typescript webpack eslint react react-dom next lodash rxjs three d3 prettier @angular/core vue svelte express aws-sdk date-fns
-core-js @mui/material @mui/icons-material antd rimraf playwright-core firebase googleapis"
-wheels="numpy pandas scipy matplotlib scikit-learn sqlalchemy django requests jupyterlab pyarrow"
+modules="typescript webpack eslint react react-dom lodash rxjs three d3 prettier @angular/core vue svelte express aws-sdk date-fns
+core-js @mui/material antd"
+wheels="numpy pandas scipy matplotlib scikit-learn sqlalchemy django requests"
 packages="gcc-12 cpp-12 clang-14 libllvm14 python3.11-minimal perl-base git vim-common libicu72 libc6-dev libgtk-3-0 gdb"
 
 # Downloads Debian packages into the current directory.
@@ -43,6 +43,8 @@ make_sources() {
         for crate in $crates; do cargo add -q "$crate" 2> /dev/null || echo "sources: without $crate" >&2; done
         cargo vendor -q ../sources/crates > /dev/null
     )
+    # Import libraries and generated bindings of another system, which are no sources.
+    (cd sources/crates && rm -rf windows* winapi* aws-lc-sys openssl-src)
     debs linux-source-6.1
     dpkg-deb --fsys-tarfile linux-source-6.1_*.deb | tar xO --wildcards '*.tar.xz' |
         xz -dc | tar x -C sources --wildcards 'linux-source-6.1/'{fs,include,kernel,lib,mm,net,scripts,tools}'/*'

@@ -145,7 +145,8 @@ impl Archive {
 
     fn decode_start(&self, at: &Location, needed: usize) -> Result<Block> {
         let (mut blob, mut bytes) = (Vec::new(), Vec::new());
-        let decoded = with_decompressor(|decompressor| self.read_block(at, needed, decompressor, &mut blob, &mut bytes))?;
+        let decoded =
+            with_decompressor(|decompressor| self.read_block(at, needed, decompressor, &mut blob, &mut bytes))?;
         if decoded == bytes.len() {
             blob = Vec::new();
         }

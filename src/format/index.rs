@@ -6,9 +6,9 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, BinaryArray, BinaryBuilder, BooleanBuilder, FixedSizeBinaryArray, FixedSizeBinaryBuilder,
-    Int8Array, Int8Builder, Int64Array, Int64Builder, RecordBatch, StringArray, StringBuilder, UInt8Array,
-    UInt8Builder, UInt32Array, UInt32Builder, UInt64Array, UInt64Builder,
+    Array, ArrayRef, ArrowPrimitiveType, BinaryArray, BinaryBuilder, BooleanBuilder, FixedSizeBinaryArray,
+    FixedSizeBinaryBuilder, Int8Array, Int8Builder, Int64Array, Int64Builder, PrimitiveArray, RecordBatch, StringArray,
+    StringBuilder, UInt8Array, UInt8Builder, UInt32Array, UInt32Builder, UInt64Array, UInt64Builder,
 };
 use arrow::buffer::Buffer;
 use arrow::ipc::reader::StreamDecoder;
@@ -247,18 +247,18 @@ pub struct Segment {
     block_offset: UInt64Array,
     block_size: UInt64Array,
     codec: UInt8Array,
-    mode: UInt32Array,
-    mtime_ns: Int64Array,
-    uid: UInt32Array,
-    gid: UInt32Array,
-    link_target: BinaryArray,
-    path_bytes: BinaryArray,
-    file_size: UInt64Array,
-    file_hash: FixedSizeBinaryArray,
-    xattr_id: UInt32Array,
-    rdev: UInt64Array,
-    pkg_type: Int8Array,
-    repo: StringArray,
+    mode: Option<UInt32Array>,
+    mtime_ns: Option<Int64Array>,
+    uid: Option<UInt32Array>,
+    gid: Option<UInt32Array>,
+    link_target: Option<BinaryArray>,
+    path_bytes: Option<BinaryArray>,
+    file_size: Option<UInt64Array>,
+    file_hash: Option<FixedSizeBinaryArray>,
+    xattr_id: Option<UInt32Array>,
+    rdev: Option<UInt64Array>,
+    pkg_type: Option<Int8Array>,
+    repo: Option<StringArray>,
     /// Rows on which entries start.
     first_rows: Vec<u32>,
     bytes: usize,
@@ -282,18 +282,18 @@ impl Segment {
             block_offset: typed(&batch, "block_offset")?,
             block_size: typed(&batch, "block_size")?,
             codec: typed(&batch, "codec")?,
-            mode: typed(&batch, "mode")?,
-            mtime_ns: typed(&batch, "mtime_ns")?,
-            uid: typed(&batch, "uid")?,
-            gid: typed(&batch, "gid")?,
-            link_target: typed(&batch, "link_target")?,
-            path_bytes: typed(&batch, "path_bytes")?,
-            file_size: typed(&batch, "file_size")?,
-            file_hash: typed(&batch, "file_hash")?,
-            xattr_id: typed(&batch, "xattr_id")?,
-            rdev: typed(&batch, "rdev")?,
-            pkg_type: typed(&batch, "pkg_type")?,
-            repo: typed(&batch, "repo")?,
+            mode: sparse(&batch, "mode")?,
+            mtime_ns: sparse(&batch, "mtime_ns")?,
+            uid: sparse(&batch, "uid")?,
+            gid: sparse(&batch, "gid")?,
+            link_target: sparse(&batch, "link_target")?,
+            path_bytes: sparse(&batch, "path_bytes")?,
+            file_size: sparse(&batch, "file_size")?,
+            file_hash: sparse(&batch, "file_hash")?,
+            xattr_id: sparse(&batch, "xattr_id")?,
+            rdev: sparse(&batch, "rdev")?,
+            pkg_type: sparse(&batch, "pkg_type")?,
+            repo: sparse(&batch, "repo")?,
             first_rows: Vec::new(),
             bytes,
             batch,
@@ -340,16 +340,15 @@ impl Segment {
 
     /// The exact path of a row.
     pub fn path(&self, row: usize) -> &[u8] {
-        if self.path_bytes.is_valid(row) {
-            self.path_bytes.value(row)
-        } else {
-            self.relative_path.value(row).as_bytes()
+        match &self.path_bytes {
+            Some(exact) if exact.is_valid(row) => exact.value(row),
+            _ => self.relative_path.value(row).as_bytes(),
         }
     }
 
     /// The link target of a row, where it has one.
     pub fn link_target(&self, row: usize) -> Option<&[u8]> {
-        self.link_target.is_valid(row).then(|| self.link_target.value(row))
+        self.link_target.as_ref().filter(|targets| targets.is_valid(row)).map(|targets| targets.value(row))
     }
 
     /// The number of the first entry whose path is not less than `path`.
@@ -374,16 +373,16 @@ impl Segment {
         });
         let attributes = (self.chunk_seq.value(i) == 0).then(|| Attributes {
             mode: value(&self.mode, i),
-            mtime_ns: self.mtime_ns.is_valid(i).then(|| self.mtime_ns.value(i)),
+            mtime_ns: value(&self.mtime_ns, i),
             uid: value(&self.uid, i),
             gid: value(&self.gid, i),
-            link_target: self.link_target.is_valid(i).then(|| self.link_target.value(i)),
-            file_size: self.file_size.is_valid(i).then(|| self.file_size.value(i)),
-            file_hash: self.file_hash.is_valid(i).then(|| digest(&self.file_hash, i)),
+            link_target: self.link_target(i),
+            file_size: value(&self.file_size, i),
+            file_hash: self.file_hash.as_ref().filter(|hashes| hashes.is_valid(i)).map(|hashes| digest(hashes, i)),
             xattr_id: value(&self.xattr_id, i),
-            rdev: self.rdev.is_valid(i).then(|| self.rdev.value(i)),
-            pkg_type: self.pkg_type.is_valid(i).then(|| self.pkg_type.value(i)),
-            repo: self.repo.is_valid(i).then(|| self.repo.value(i)),
+            rdev: value(&self.rdev, i),
+            pkg_type: value(&self.pkg_type, i),
+            repo: self.repo.as_ref().filter(|labels| labels.is_valid(i)).map(|labels| labels.value(i)),
         });
         Row {
             path: self.path(i),
@@ -400,8 +399,8 @@ impl Segment {
     fn check(&self, expected: &Expected<'_>) -> Result<Vec<u32>> {
         let mut first_rows = Vec::with_capacity(expected.entries.min(self.rows()));
         let compressed: arrow::array::BooleanArray = typed(&self.batch, "compressed")?;
-        let mut entry: Option<Row<'_>> = None;
-        let mut previous: Option<Row<'_>> = None;
+        let mut entry: Option<(&[u8], Option<u64>)> = None;
+        let mut previous: Option<Before> = None;
         for i in 0..self.rows() {
             let row = self.row(i);
             let named = |error: Error| error.with_entry(row.path);
@@ -414,29 +413,30 @@ impl Segment {
                 return Err(named(Error::corrupt("index.blob", "a row without bytes refers to a blob")));
             }
             check_row(&row, compressed.value(i), expected.payload_end).map_err(named)?;
-            if row.chunk_seq == 0 {
-                self.check_name(i).map_err(named)?;
+            if let Some(attributes) = &row.attributes {
+                self.check_name(i, entry.map_or(&[], |(path, _)| path)).map_err(named)?;
                 if row.path < expected.first_path || row.path > expected.last_path {
                     return Err(named(Error::corrupt("index.bounds", "the entry lies outside its segment's bounds")));
                 }
-                if entry.is_some_and(|entry| entry.path >= row.path) {
+                if entry.is_some_and(|(before, _)| before >= row.path) {
                     return Err(named(Error::corrupt(
                         "index.order",
                         "the paths are not in order, or one is there twice",
                     )));
                 }
-                entry = Some(row);
+                entry = Some((row.path, attributes.file_size));
                 first_rows.push(i as u32);
             } else {
-                if self.path_bytes.is_valid(i) || self.has_attributes(i) {
+                let exact = self.path_bytes.as_ref().is_some_and(|exact| exact.is_valid(i));
+                if exact || self.has_attributes(i) {
                     return Err(named(Error::corrupt("index.attributes", "a later slice carries attributes")));
                 }
                 if let Some(previous) = &previous {
                     let same_name = self.relative_path.value(i - 1) == self.relative_path.value(i);
-                    check_follows(previous, &row, entry.as_ref(), same_name).map_err(named)?;
+                    check_follows(previous, &row, entry.and_then(|(_, size)| size), same_name).map_err(named)?;
                 }
             }
-            previous = Some(row);
+            previous = Some(Before::new(&row));
         }
         if first_rows.len() != expected.entries {
             return Err(Error::corrupt(
@@ -447,10 +447,10 @@ impl Segment {
         Ok(first_rows)
     }
 
-    fn check_name(&self, i: usize) -> Result<()> {
-        path::check(self.path(i))?;
-        if self.path_bytes.is_valid(i) {
-            let exact = self.path_bytes.value(i);
+    fn check_name(&self, i: usize, before: &[u8]) -> Result<()> {
+        path::check_after(before, self.path(i))?;
+        if let Some(exact) = self.path_bytes.as_ref().filter(|exact| exact.is_valid(i)) {
+            let exact = exact.value(i);
             if std::str::from_utf8(exact).is_ok() || path::display(exact) != self.relative_path.value(i) {
                 return Err(Error::corrupt("index.escape", "the exact name and its escape contradict each other"));
             }
@@ -459,10 +459,13 @@ impl Segment {
     }
 
     fn has_attributes(&self, i: usize) -> bool {
-        [&self.mode as &dyn Array, &self.mtime_ns, &self.uid, &self.gid, &self.link_target, &self.file_size]
-            .into_iter()
-            .chain([&self.file_hash as &dyn Array, &self.xattr_id, &self.rdev, &self.pkg_type, &self.repo])
-            .any(|column| column.is_valid(i))
+        fn set(column: &Option<impl Array>, i: usize) -> bool {
+            column.as_ref().is_some_and(|column| column.is_valid(i))
+        }
+        let numbers = set(&self.mode, i) || set(&self.mtime_ns, i) || set(&self.uid, i) || set(&self.gid, i);
+        let file = set(&self.link_target, i) || set(&self.file_size, i) || set(&self.file_hash, i);
+        let others = set(&self.xattr_id, i) || set(&self.rdev, i) || set(&self.pkg_type, i) || set(&self.repo, i);
+        numbers || file || others
     }
 }
 
@@ -532,16 +535,30 @@ fn check_entry(row: &Row<'_>, attributes: &Attributes<'_>, kind: EntryKind, end:
     }
 }
 
-/// What a later slice must be after the row before it. `entry` is its entry's first row, where it is in this segment.
-fn check_follows(previous: &Row<'_>, row: &Row<'_>, entry: Option<&Row<'_>>, same_name: bool) -> Result<()> {
+/// What a row must know of the one before it.
+struct Before {
+    kind: u8,
+    has_bytes: bool,
+    chunk_seq: u32,
+    end: u64,
+}
+
+impl Before {
+    fn new(row: &Row<'_>) -> Before {
+        let end = row.offset.saturating_add(row.size);
+        Before { kind: row.kind, has_bytes: row.location.is_some(), chunk_seq: row.chunk_seq, end }
+    }
+}
+
+/// What a later slice must be after the row before it. `size` is its file's, where that is known in this segment.
+fn check_follows(previous: &Before, row: &Row<'_>, size: Option<u64>, same_name: bool) -> Result<()> {
     let has_bytes = EntryKind::from_number(row.kind).is_none_or(EntryKind::has_bytes);
-    let size = entry.and_then(|entry| entry.attributes).and_then(|attributes| attributes.file_size);
     let follows = same_name
         && has_bytes
         && row.kind == previous.kind
-        && previous.location.is_some()
+        && previous.has_bytes
         && previous.chunk_seq.checked_add(1) == Some(row.chunk_seq)
-        && previous.offset + previous.size <= row.offset
+        && previous.end <= row.offset
         && size.is_none_or(|size| row.offset + row.size <= size);
     if follows {
         Ok(())
@@ -550,12 +567,18 @@ fn check_follows(previous: &Row<'_>, row: &Row<'_>, entry: Option<&Row<'_>>, sam
     }
 }
 
-fn value(array: &UInt32Array, i: usize) -> Option<u32> {
-    array.is_valid(i).then(|| array.value(i))
+fn value<T: ArrowPrimitiveType>(array: &Option<PrimitiveArray<T>>, i: usize) -> Option<T::Native> {
+    array.as_ref().filter(|array| array.is_valid(i)).map(|array| array.value(i))
 }
 
 fn digest(array: &FixedSizeBinaryArray, i: usize) -> Digest {
     array.value(i).try_into().unwrap_or_default()
+}
+
+/// The same for a column most of which may be null; `None` where all of it is, which is then known once for all rows.
+fn sparse<T: Array + Clone + 'static>(batch: &RecordBatch, name: &str) -> Result<Option<T>> {
+    let column: T = typed(batch, name)?;
+    Ok((column.null_count() < column.len()).then_some(column))
 }
 
 /// A column with its type; the guard has checked that it is there.

@@ -25,6 +25,17 @@ pub fn check(path: &[u8]) -> Result<()> {
     }
 }
 
+/// The same for a path that comes after one that keeps the rules: of two in one directory just the name is new.
+pub fn check_after(before: &[u8], path: &[u8]) -> Result<()> {
+    let start = path.iter().rposition(|&byte| byte == b'/').map_or(0, |slash| slash + 1);
+    let (directory, name) = path.split_at(start);
+    let ordinary = !name.is_empty() && name.len() <= MAX_COMPONENT && name[0] != b'.' && !name.contains(&0);
+    if ordinary && path.len() <= MAX_PATH && start > 0 && before.starts_with(directory) {
+        return Ok(());
+    }
+    check(path)
+}
+
 fn broken_rule(path: &[u8]) -> Option<(&'static str, &'static str)> {
     if path.is_empty() {
         return Some(("path.empty", "the name is empty"));
@@ -108,6 +119,7 @@ mod tests {
         ];
         for (path, rule) in table {
             let error = check(path).expect_err(rule);
+            assert!(check_after(b"a/b", path).is_err());
             assert_eq!(error.rule(), Some(*rule));
             assert_eq!(error.status(), Status::UnsafePath);
         }
