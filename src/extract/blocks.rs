@@ -20,15 +20,17 @@ use crate::sync;
 
 /// Decoded bytes of small blocks that make a task, so that handing out tasks doesn't count.
 const TASK_BYTES: u64 = 1 << 20;
-/// Most slices of a task: a block of very many files is shared between threads, each of which decodes it once.
+/// Slices of a task that are enough, and most of one that is a part of a block.
 const TASK_SLICES: usize = 1024;
+/// Blocks at the end, for each thread, that are shared between threads.
+const SHARED_BLOCKS: usize = 2;
 /// Between so many files a thread looks whether it should go on.
 const FILES_BETWEEN_CHECKS: usize = 16;
 
 /// Writes all files of the plan.
 pub(super) fn write_files(job: &Job<'_>, options: &Options, reporter: &mut Reporter) -> Result<()> {
     let threads = options.threads_within(job.threads, 0, job.plan.block_memory())?;
-    let tasks = job.plan.tasks(TASK_BYTES, TASK_SLICES);
+    let tasks = job.plan.tasks(TASK_BYTES, TASK_SLICES, SHARED_BLOCKS * threads);
     let result = sync::for_each(
         threads,
         "znippy-extract",

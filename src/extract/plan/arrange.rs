@@ -44,15 +44,18 @@ impl Plan {
         whole.saturating_sub(self.slices.iter().filter(piece).map(|slice| u64::from(slice.size)).sum())
     }
 
-    /// Tasks: runs of slices, which are whole blocks up to `bytes` of them or a part of one block, and at most
-    /// `slices` long.
-    pub(in crate::extract) fn tasks(&self, bytes: u64, slices: usize) -> Vec<Range<usize>> {
+    /// Tasks: runs of slices, which are whole blocks up to `bytes` of them. The last `shared` blocks, and what is in
+    /// no block, are cut into parts of at most `slices`, each of which decodes its block again, so that all threads
+    /// have something to do until the end.
+    pub(in crate::extract) fn tasks(&self, bytes: u64, slices: usize, shared: usize) -> Vec<Range<usize>> {
         let mut tasks = Vec::new();
+        let first_shared = self.blocks.len().saturating_sub(shared) as u32;
         let (mut start, mut decoded) = (0, 0);
         for at in 0..self.slices.len() {
             let block = self.slices[at].block;
             let first_of_block = at == start || block != self.slices[at - 1].block;
-            if at > start && (at - start >= slices || (first_of_block && decoded >= bytes)) {
+            let long = at - start >= slices && (first_of_block || block >= first_shared);
+            if at > start && (long || (first_of_block && decoded >= bytes)) {
                 tasks.push(start..at);
                 (start, decoded) = (at, 0);
             }
