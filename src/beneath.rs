@@ -159,19 +159,31 @@ impl<T> DirectoryCache<T> {
         number: u32,
         mut open: impl FnMut() -> rustix::io::Result<T>,
     ) -> rustix::io::Result<&T> {
+        self.get_from(number, None, |_| open())
+    }
+
+    /// The same; `open` is given the directory `near`, if that is open: a step from there is shorter than the way
+    /// from the root.
+    pub(crate) fn get_from(
+        &mut self,
+        number: u32,
+        near: Option<u32>,
+        mut open: impl FnMut(Option<&T>) -> rustix::io::Result<T>,
+    ) -> rustix::io::Result<&T> {
         match self.open.iter().position(|(kept, _)| *kept == number) {
             Some(0) => {}
             Some(position) => self.open[..=position].rotate_right(1),
             None => {
-                self.open.truncate(self.capacity - 1);
-                let opened = match open() {
+                let near = self.open.iter().find(|(kept, _)| Some(*kept) == near).map(|(_, directory)| directory);
+                let opened = match open(near) {
                     // Other parts of the process take descriptors too: go on with as few as can be.
                     Err(errno) if is_out_of_descriptors(errno.raw_os_error()) && !self.open.is_empty() => {
                         self.open.clear();
-                        open()
+                        open(None)
                     }
                     result => result,
                 }?;
+                self.open.truncate(self.capacity - 1);
                 self.open.insert(0, (number, opened));
             }
         }
@@ -274,8 +286,9 @@ mod tests {
             assert_eq!((value, asked), (number, opened));
         }
         let mut tries = 0;
-        let found = cache.get(9, || {
+        let found = cache.get_from(9, Some(1), |near| {
             tries += 1;
+            assert_eq!(near.copied(), (tries == 1).then_some(1));
             if tries == 1 { Err(Errno::MFILE) } else { Ok(9) }
         });
         assert_eq!((found.copied(), tries, cache.open.len()), (Ok(9), 2, 1));

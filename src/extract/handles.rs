@@ -3,7 +3,7 @@
 use crate::beneath::DirectoryCache;
 use crate::error::Result;
 use crate::extract::sandbox::{Directory, Root, directory_error};
-use crate::extract::tree::Tree;
+use crate::extract::tree::{ROOT, Tree};
 
 /// The handles of one thread.
 pub(super) struct Handles {
@@ -19,9 +19,13 @@ impl Handles {
 
     /// The handle of a directory.
     pub(super) fn get(&mut self, root: &Root, tree: &Tree, number: u32) -> Result<&Directory> {
-        let path = &mut self.path;
-        let opened = self.open.get(number, || root.try_directory(tree.directory_path(number, path)));
-        opened.map_err(|errno| directory_error(errno).with_entry(&self.path))
+        let node = &tree.directories()[number as usize];
+        let (path, parent) = (&mut self.path, (number != ROOT).then_some(node.directory));
+        let opened = self.open.get_from(number, parent, |parent| match parent {
+            Some(parent) => parent.open_directory(tree.name(node)),
+            None => root.try_directory(tree.path(node, path)),
+        });
+        opened.map_err(|errno| directory_error(errno).with_entry(tree.path(node, &mut Vec::new())))
     }
 
     /// Closes all handles but the one used last; `false` where there are no others.

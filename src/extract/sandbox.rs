@@ -144,6 +144,12 @@ fn creation_error(what: &str, errno: Errno) -> Error {
 pub(super) struct Directory(OwnedFd);
 
 impl Directory {
+    /// Opens a directory in this one.
+    pub(super) fn open_directory(&self, name: &[u8]) -> rustix::io::Result<Directory> {
+        component(name)?;
+        rustix::fs::openat(&self.0, name, Access::Handle.flags(), Mode::empty()).map(Directory)
+    }
+
     /// Makes a directory; where one is there already, its mode comes back. A link to a directory is not one.
     pub(super) fn make_directory(&self, name: &[u8], mode: u32) -> Result<Option<u32>> {
         checked(name)?;

@@ -40,6 +40,8 @@ pub struct Builder {
     blobs: Vec<Blob>,
     pub rows: Vec<OwnRow>,
     pub rows_per_segment: usize,
+    /// Segments are zstd frames, as packing makes them.
+    pub compress_index: bool,
     pub metadata: BTreeMap<String, String>,
 }
 
@@ -49,22 +51,27 @@ pub const MTIME: i64 = 1_234_567_890_123_456_789;
 impl Builder {
     pub fn new() -> Builder {
         let metadata = BTreeMap::from([(VERSION_KEY.to_owned(), "4".to_owned())]);
-        Builder { payload: head().to_vec(), blobs: Vec::new(), rows: Vec::new(), rows_per_segment: 8192, metadata }
+        let (payload, rows_per_segment) = (head().to_vec(), 8192);
+        Builder { payload, blobs: Vec::new(), rows: Vec::new(), rows_per_segment, compress_index: false, metadata }
     }
 
     /// A block of these bytes.
     pub fn block(&mut self, bytes: &[u8], compress: bool) -> Location {
-        let mut stored = bytes.to_vec();
         if compress {
-            Compressor::new(3).unwrap().compress(bytes, &mut stored, &CancelToken::new()).unwrap();
+            let mut frame = Vec::new();
+            Compressor::new(3).unwrap().compress(bytes, &mut frame, &CancelToken::new()).unwrap();
+            return self.stored_block(&frame, bytes.len() as u64);
         }
+        Location { codec: CODEC_STORED, ..self.stored_block(bytes, bytes.len() as u64) }
+    }
+
+    /// A blob that is said to be a frame of a block of this size.
+    pub fn stored_block(&mut self, stored: &[u8], block_size: u64) -> Location {
         let blob_offset = self.payload.len() as u64;
         let blob_size = stored.len() as u64;
-        let block_size = bytes.len() as u64;
-        self.blobs.push(Blob { offset: blob_offset, stored: blob_size, decoded: block_size, hash: hash(&stored) });
-        self.payload.extend_from_slice(&stored);
-        let codec = if compress { CODEC_ZSTD } else { CODEC_STORED };
-        Location { blob_offset, blob_size, block_offset: 0, block_size, codec }
+        self.blobs.push(Blob { offset: blob_offset, stored: blob_size, decoded: block_size, hash: hash(stored) });
+        self.payload.extend_from_slice(stored);
+        Location { blob_offset, blob_size, block_offset: 0, block_size, codec: CODEC_ZSTD }
     }
 
     pub fn entry(&mut self, path: &[u8], kind: EntryKind, attributes: Attributes<'static>) -> &mut OwnRow {
@@ -205,7 +212,13 @@ impl Builder {
                 };
                 segment.push(&row).unwrap();
             }
-            let stream = segment.finish(&arrow).unwrap();
+            let mut stream = segment.finish(&arrow).unwrap();
+            let mut raw_len = 0;
+            if self.compress_index {
+                let plain = std::mem::take(&mut stream);
+                raw_len = plain.len() as u64;
+                Compressor::new(3).unwrap().compress(&plain, &mut stream, &CancelToken::new()).unwrap();
+            }
             let starts: Vec<&OwnRow> = rows.iter().filter(|row| row.chunk_seq == 0).collect();
             let first_path = starts.first().map_or(last_path.clone(), |row| row.path.clone());
             last_path = starts.last().map_or(last_path, |row| row.path.clone());
@@ -213,6 +226,7 @@ impl Builder {
                 offset: bytes.len() as u64,
                 len: stream.len() as u64,
                 rows: rows.len() as u64,
+                raw_len,
                 first_path,
                 last_path: last_path.clone(),
                 first_entry,
