@@ -367,6 +367,11 @@ struct ArrowArrayStream;
 #define ZNIPPY_OPT_ATOMIC 27
 
 /**
+ * 1: write nothing; report and log what extraction would do.
+ */
+#define ZNIPPY_OPT_DRY_RUN 36
+
+/**
  * 1: for archives from strangers; see docs/OPTIONS.md.
  */
 #define ZNIPPY_OPT_UNTRUSTED 37
@@ -390,6 +395,11 @@ struct ArrowArrayStream;
  * Refuse paths of more components than this; 0 no limit.
  */
 #define ZNIPPY_OPT_MAX_DEPTH 41
+
+/**
+ * 1: modification times count as a difference too.
+ */
+#define ZNIPPY_OPT_DIFF_MTIME 50
 
 /**
  * Refuse archives whose decoded index has more bytes than this; 0 stands for 1 GiB, or 64 times the archive.
@@ -608,6 +618,91 @@ typedef void (*znippy_release_fn)(void *user_data);
 typedef void (*znippy_log_fn)(void *user_data, int32_t level, const char *message, size_t message_len);
 
 /**
+ * What an entry is. Set struct_size before the call.
+ */
+typedef struct {
+    /**
+     * sizeof(znippy_entry_info), set by the caller.
+     */
+    uint32_t struct_size;
+    /**
+     * ZNIPPY_KIND_*; may be a number of a later version.
+     */
+    uint32_t kind;
+    /**
+     * Number of the entry in the archive.
+     */
+    uint64_t index;
+    /**
+     * The exact path: NUL-terminated, path_len bytes, not always UTF-8; lives as long as the listing.
+     */
+    const char *path;
+    /**
+     * Bytes of the path, without the NUL.
+     */
+    size_t path_len;
+    /**
+     * Target of a symbolic link, or first path of a hard link's group; else NULL. Lives as the path does.
+     */
+    const char *link_target;
+    /**
+     * Bytes of the target, without the NUL.
+     */
+    size_t link_target_len;
+    /**
+     * Logical size, holes included; 0 for kinds without bytes.
+     */
+    uint64_t size;
+    /**
+     * This entry's share of its blobs' stored bytes, rounded down.
+     */
+    uint64_t stored_size;
+    /**
+     * Modification time in nanoseconds since the epoch.
+     */
+    int64_t mtime_ns;
+    /**
+     * Device number of character and block devices.
+     */
+    uint64_t rdev;
+    /**
+     * The low 12 mode bits (07777).
+     */
+    uint32_t mode;
+    /**
+     * User id.
+     */
+    uint32_t uid;
+    /**
+     * Group id.
+     */
+    uint32_t gid;
+    /**
+     * Slices with bytes.
+     */
+    uint32_t slice_count;
+    /**
+     * ZNIPPY_ENTRY_HAS_*: which of the fields are recorded; the others are 0.
+     */
+    uint32_t flags;
+    /**
+     * 0.
+     */
+    uint32_t reserved0;
+    /**
+     * BLAKE3 of the whole file where ZNIPPY_ENTRY_HAS_HASH is set.
+     */
+    uint8_t hash[32];
+} znippy_entry_info;
+
+/**
+ * Asked about each entry of a job, on the thread that made the call and nowhere else, in order of path: 1 takes the
+ * entry, 0 leaves it out, a negative ZNIPPY_E_* ends the job with it. The struct and its strings are the library's and
+ * end with the callback; stored_size and slice_count are 0 in it, and index is ZNIPPY_UNKNOWN for what is in no archive.
+ */
+typedef int32_t (*znippy_filter_fn)(void *user_data, const znippy_entry_info *entry);
+
+/**
  * What a job did; sizes are bytes. Set struct_size before the call.
  */
 typedef struct {
@@ -719,6 +814,14 @@ typedef struct {
      * Names that extraction deleted because the archive doesn't have them.
      */
     uint64_t pruned;
+    /**
+     * Names that extraction made, directories included.
+     */
+    uint64_t created;
+    /**
+     * Files, links and FIFOs that extraction put in the place of others.
+     */
+    uint64_t replaced;
 } znippy_stats;
 
 /**
@@ -813,84 +916,6 @@ typedef struct {
      */
     size_t priv_;
 } znippy_buffer;
-
-/**
- * What an entry is. Set struct_size before the call.
- */
-typedef struct {
-    /**
-     * sizeof(znippy_entry_info), set by the caller.
-     */
-    uint32_t struct_size;
-    /**
-     * ZNIPPY_KIND_*; may be a number of a later version.
-     */
-    uint32_t kind;
-    /**
-     * Number of the entry in the archive.
-     */
-    uint64_t index;
-    /**
-     * The exact path: NUL-terminated, path_len bytes, not always UTF-8; lives as long as the listing.
-     */
-    const char *path;
-    /**
-     * Bytes of the path, without the NUL.
-     */
-    size_t path_len;
-    /**
-     * Target of a symbolic link, or first path of a hard link's group; else NULL. Lives as the path does.
-     */
-    const char *link_target;
-    /**
-     * Bytes of the target, without the NUL.
-     */
-    size_t link_target_len;
-    /**
-     * Logical size, holes included; 0 for kinds without bytes.
-     */
-    uint64_t size;
-    /**
-     * This entry's share of its blobs' stored bytes, rounded down.
-     */
-    uint64_t stored_size;
-    /**
-     * Modification time in nanoseconds since the epoch.
-     */
-    int64_t mtime_ns;
-    /**
-     * Device number of character and block devices.
-     */
-    uint64_t rdev;
-    /**
-     * The low 12 mode bits (07777).
-     */
-    uint32_t mode;
-    /**
-     * User id.
-     */
-    uint32_t uid;
-    /**
-     * Group id.
-     */
-    uint32_t gid;
-    /**
-     * Slices with bytes.
-     */
-    uint32_t slice_count;
-    /**
-     * ZNIPPY_ENTRY_HAS_*: which of the fields are recorded; the others are 0.
-     */
-    uint32_t flags;
-    /**
-     * 0.
-     */
-    uint32_t reserved0;
-    /**
-     * BLAKE3 of the whole file where ZNIPPY_ENTRY_HAS_HASH is set.
-     */
-    uint8_t hash[32];
-} znippy_entry_info;
 
 #ifdef __cplusplus
 extern "C" {
@@ -990,7 +1015,24 @@ ZNIPPY_API const char *znippy_error_path(const znippy_error *error, size_t *len_
 ZNIPPY_API const char *znippy_error_rule(const znippy_error *error);
 
 /**
- * Frees an error; NULL is fine.
+ * How many failures the error lists: those of a call that ended with ZNIPPY_E_PARTIAL, of which the first 10,000 are
+ * kept (znippy_stats.failed counts all). 0 for every other error and for NULL.
+ *
+ * Ownership: takes nothing. Threads: any. Errors: none.
+ */
+ZNIPPY_API size_t znippy_error_failure_count(const znippy_error *error);
+
+/**
+ * One of the failures that an error lists, from 0: an error like others, with an entry's path as a rule; NULL beyond
+ * the last one.
+ *
+ * Ownership: borrowed from the error and gone with it; znippy_error_free() does nothing to it. Threads: any.
+ * Errors: none.
+ */
+ZNIPPY_API const znippy_error *znippy_error_failure(const znippy_error *error, size_t position);
+
+/**
+ * Frees an error and the failures that it lists; NULL is fine.
  *
  * Ownership: takes the error. Threads: any, once. Errors: none.
  */
@@ -1091,6 +1133,23 @@ void znippy_options_set_log(znippy_options *options,
                             znippy_release_fn release);
 
 /**
+ * Installs the filter function in place of the one before; NULL removes it. Extraction and comparison ask it about each
+ * entry that prefixes and globs leave: what it leaves out is not restored or compared, and no block is read for it.
+ * A directory that is left out takes nothing with it: what is below it is asked about too, and where some of that is
+ * taken, the directory is made for it.
+ *
+ * Ownership: user_data is the library's from here on, and released as by znippy_options_set_progress(). Threads: one
+ * at a time; calls that share options and run at the same time call the function each in its own thread. The reader
+ * that a call is of answers ZNIPPY_E_BUSY from in there.
+ * Errors: none.
+ */
+ZNIPPY_API
+void znippy_options_set_filter(znippy_options *options,
+                               znippy_filter_fn function,
+                               void *user_data,
+                               znippy_release_fn release);
+
+/**
  * Attaches a token in place of the one before; NULL detaches it.
  *
  * Ownership: takes a reference of its own. Threads: one at a time. Errors: none.
@@ -1145,8 +1204,8 @@ znippy_status znippy_compress_dir(const char *src_dir,
  * Restores the whole archive below dest_dir, which is made where it doesn't exist; its parent must exist.
  * Nothing is written outside dest_dir, and no bytes that don't match their hash stay under a file's name.
  *
- * With ZNIPPY_OPT_KEEP_GOING everything undamaged is restored: *stats_out is written then, ZNIPPY_E_PARTIAL comes
- * back with the first failure and their number, and the log function gets each.
+ * With ZNIPPY_OPT_KEEP_GOING everything undamaged is restored: *stats_out is written then, and ZNIPPY_E_PARTIAL comes
+ * back with an error that lists the failures, see znippy_error_failure(); the log function gets each.
  *
  * Ownership: takes nothing; stats_out may be NULL. Threads: any; progress is reported on the calling one.
  * Errors: any of I/O and format, ZNIPPY_E_PARTIAL, ZNIPPY_E_EXISTS, ZNIPPY_E_UNSAFE_PATH, ZNIPPY_E_LIMIT, ZNIPPY_E_CANCELLED.
@@ -1327,6 +1386,23 @@ znippy_status znippy_reader_read(const znippy_reader *reader,
                                  const znippy_options *options,
                                  znippy_buffer *buffer_out,
                                  znippy_error **err);
+
+/**
+ * Restores one entry to exactly dest_path, whose directory must exist: a file, also of a hard link's bytes, a symbolic
+ * link, a FIFO, or a directory without what is below it. It gets its name when it is complete and was checked; until
+ * then, and after a failure, nothing is there, or what was there before. Of the options, those count that are about
+ * single files: overwrite, skip-unchanged, restore-ids and their like, threads and memory-limit.
+ *
+ * Ownership: takes nothing. Threads: any number; progress is reported on the calling one.
+ * Errors: ZNIPPY_E_EXISTS, ZNIPPY_E_UNSUPPORTED for devices and sockets, any of I/O and format, ZNIPPY_E_CANCELLED,
+ * ZNIPPY_E_INVALID_ARGUMENT, ZNIPPY_E_BUSY.
+ */
+ZNIPPY_API
+znippy_status znippy_reader_extract(const znippy_reader *reader,
+                                    uint64_t index,
+                                    const char *dest_path,
+                                    const znippy_options *options,
+                                    znippy_error **err);
 
 /**
  * Restores the whole archive below dest_dir, as znippy_extract_archive() does.

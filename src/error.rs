@@ -7,6 +7,7 @@
 use std::fmt;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -118,12 +119,14 @@ struct Detail {
     os_code: i32,
     path: Option<Vec<u8>>,
     rule: Option<&'static str>,
+    failures: Option<Arc<[Error]>>,
 }
 
 impl Error {
     /// An error with a status and a message that says what happened.
     pub fn new(status: Status, message: impl Into<String>) -> Error {
-        Error(Box::new(Detail { status, message: message.into(), os_code: 0, path: None, rule: None }))
+        let detail = Detail { status, message: message.into(), os_code: 0, path: None, rule: None, failures: None };
+        Error(Box::new(detail))
     }
 
     /// An error of the operating system; `action` says what was being done ("can't open").
@@ -177,11 +180,23 @@ impl Error {
         self
     }
 
+    /// Names another path than the one that the error has: one that says more to the caller.
+    pub(crate) fn at(mut self, path: &[u8]) -> Error {
+        self.0.path = Some(path.to_vec());
+        self
+    }
+
     /// Names the entry that the error is about, unless a deeper layer has named one.
     pub fn with_entry(mut self, path: &[u8]) -> Error {
         if self.0.path.is_none() {
             self.0.path = Some(path.to_vec());
         }
+        self
+    }
+
+    /// Lists what failed, for an error that stands for many.
+    pub fn with_failures(mut self, failures: Vec<Error>) -> Error {
+        self.0.failures = Some(failures.into());
         self
     }
 
@@ -208,6 +223,11 @@ impl Error {
     /// The name of the refusal rule that fired, such as `path.dotdot`.
     pub fn rule(&self) -> Option<&'static str> {
         self.0.rule
+    }
+
+    /// What failed, each for itself, where this error stands for many; the first 10,000.
+    pub fn failures(&self) -> &[Error] {
+        self.0.failures.as_deref().unwrap_or_default()
     }
 }
 

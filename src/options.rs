@@ -3,8 +3,10 @@
 //! The C keys, the bounds that C can ask for, the tool's help and `docs/OPTIONS.md` are all made from
 //! [`OPTION_TABLE`] or checked against it. A call takes a snapshot of its options when it begins.
 
+mod filter;
 mod table;
 
+pub use filter::{Candidate, FILTER_RULE, FilterFn};
 pub use table::{Key, Kind, OPTION_TABLE, Spec, calls};
 
 use std::time::Duration;
@@ -61,6 +63,7 @@ pub struct Options {
     bytes: Vec<(Key, Vec<u8>)>,
     progress: Option<ProgressFn>,
     log: Option<LogFn>,
+    filter: Option<FilterFn>,
     cancel: CancelToken,
 }
 
@@ -78,6 +81,7 @@ impl Options {
             bytes: Vec::new(),
             progress: None,
             log: None,
+            filter: None,
             cancel: CancelToken::new(),
         }
     }
@@ -162,6 +166,11 @@ impl Options {
         self.log = function;
     }
 
+    /// Installs the function that is asked about each entry.
+    pub fn set_filter(&mut self, function: Option<FilterFn>) {
+        self.filter = function;
+    }
+
     /// Logs a message, on the thread that made the call.
     pub fn log(&self, level: LogLevel, message: &str) {
         if let Some(function) = &self.log {
@@ -182,6 +191,11 @@ impl Options {
     /// The log function.
     pub fn log_function(&self) -> Option<LogFn> {
         self.log.clone()
+    }
+
+    /// The function that is asked about each entry.
+    pub fn filter(&self) -> Option<FilterFn> {
+        self.filter.clone()
     }
 
     /// The cancel token; one that nobody triggers where none was attached.

@@ -51,9 +51,29 @@ pub struct Stats {
     pub kept: u64,
     /// Names that were deleted because the archive doesn't have them.
     pub pruned: u64,
+    /// Names that extraction made, directories included.
+    pub created: u64,
+    /// Files, links and FIFOs that took the place of others.
+    pub replaced: u64,
 }
 
 impl Stats {
+    /// Adds what a later step of an extraction did.
+    pub(crate) fn add_written(&mut self, more: &Stats) {
+        self.files += more.files;
+        self.hardlinks += more.hardlinks;
+        self.slices += more.slices;
+        self.bytes_in += more.bytes_in;
+        self.bytes_out += more.bytes_out;
+        self.created += more.created;
+        self.replaced += more.replaced;
+    }
+
+    /// Counts a name that was made, or what took the place of something else.
+    pub(crate) fn count_made(&mut self, replaced: bool) {
+        if replaced { self.replaced += 1 } else { self.created += 1 }
+    }
+
     /// Original bytes by archive bytes: 3.0 means a third of the size. 0 where nothing was written.
     pub fn ratio(&self) -> f64 {
         if self.bytes_out == 0 { 0.0 } else { self.bytes_in as f64 / self.bytes_out as f64 }

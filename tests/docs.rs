@@ -89,7 +89,13 @@ fn kind_name(kind: Kind) -> &'static str {
 }
 
 fn call_names(bits: u32) -> String {
-    let names = [(calls::PACK, "pack"), (calls::EXTRACT, "extract"), (calls::READ, "read"), (calls::VERIFY, "verify")];
+    let names = [
+        (calls::PACK, "pack"),
+        (calls::EXTRACT, "extract"),
+        (calls::READ, "read"),
+        (calls::VERIFY, "verify"),
+        (calls::DIFF, "diff"),
+    ];
     let named: Vec<&str> = names.iter().filter(|(bit, _)| bits & bit != 0).map(|(_, name)| *name).collect();
     assert_eq!(names.iter().fold(0, |all, (bit, _)| all | bit) & bits, bits, "a call without a name here");
     named.join(", ")

@@ -36,12 +36,12 @@ fn layouts() -> Vec<Layout> {
             size: 48, stored_size: 56, mtime_ns: 64, rdev: 72, mode: 80, uid: 84, gid: 88, slice_count: 92,
             flags: 96, reserved0: 100, hash: 104,
         }),
-        layout!(znippy_stats: 208 {
+        layout!(znippy_stats: 224 {
             struct_size: 0, reserved0: 4, entries: 8, files: 16, files_stored: 24, files_compressed: 32,
             directories: 40, symlinks: 48, hardlinks: 56, specials: 64, slices: 72, blocks: 80,
             duplicate_files: 88, duplicate_bytes: 96, skipped: 104, failed: 112, bytes_in: 120, bytes_out: 128,
             bytes_stored: 136, bytes_compressed_in: 144, bytes_compressed_out: 152, bytes_holes: 160,
-            bytes_index: 168, ratio: 176, seconds: 184, kept: 192, pruned: 200,
+            bytes_index: 168, ratio: 176, seconds: 184, kept: 192, pruned: 200, created: 208, replaced: 216,
         }),
         layout!(znippy_archive_info: 88 {
             struct_size: 0, format_version: 4, archive_size: 8, entries: 16, segments: 24, blobs: 32,

@@ -15,7 +15,8 @@ static const struct {
     FIELD(slices),          FIELD(blocks),          FIELD(duplicate_files),     FIELD(duplicate_bytes),
     FIELD(skipped),         FIELD(failed),          FIELD(bytes_in),            FIELD(bytes_out),
     FIELD(bytes_stored),    FIELD(bytes_compressed_in), FIELD(bytes_compressed_out), FIELD(bytes_holes),
-    FIELD(bytes_index),     FIELD(kept),            FIELD(pruned),
+    FIELD(bytes_index),     FIELD(kept),            FIELD(pruned),              FIELD(created),
+    FIELD(replaced),
 };
 
 enum { COUNT = sizeof COUNTS / sizeof COUNTS[0] };

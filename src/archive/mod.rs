@@ -7,6 +7,7 @@
 //! lookup      path -> entry -> rows
 //! read        bytes of an entry at an offset
 //! list        entries, owned
+//! filter      which entries the options mean
 //! batches     the index as Arrow record batches
 //! structure   what spans segments: order, parents, slices that add up
 //! verify      everything
@@ -14,6 +15,7 @@
 
 mod batches;
 mod cache;
+pub(crate) mod filter;
 mod list;
 mod lookup;
 mod open;

@@ -5,8 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, ThreadId};
 
-use super::types::{znippy_log_fn, znippy_progress, znippy_progress_fn, znippy_release_fn};
+use super::listing::{describe, strings};
+use super::types::{znippy_filter_fn, znippy_log_fn, znippy_progress, znippy_progress_fn, znippy_release_fn};
+use crate::archive::Entry;
 use crate::error::{Error, Result, Status};
+use crate::options::{Candidate, FILTER_RULE, FilterFn};
 use crate::progress::{LogFn, LogLevel, Progress, ProgressFn};
 use crate::sync::Mutex;
 
@@ -79,6 +82,26 @@ pub(super) fn log(max_level: i32, function: znippy_log_fn, user_data: UserData) 
     }))
 }
 
+/// The host's filter function as the library wants it; `None` where there is none, which releases `user_data`.
+pub(super) fn filter(function: znippy_filter_fn, user_data: UserData) -> Option<FilterFn> {
+    let function = function?;
+    Some(Arc::new(move |candidate: &Candidate<'_>| {
+        let &Candidate { index, path, kind, size, attributes, hash } = candidate;
+        let entry = Entry { index, path, kind, attributes, size, stored_size: 0, slices: 0, hash };
+        let text = strings(path, attributes.link_target)?;
+        let mut info = describe(&entry, &text);
+        info.struct_size = size_of_val(&info) as u32;
+        // SAFETY: the host's function and pointer; the struct and its strings live until it returns.
+        match unsafe { function(user_data.get(), &raw const info) } {
+            answer if answer >= 0 => Ok(answer != 0),
+            number => {
+                let status = Status::from_number(number).unwrap_or(Status::Callback);
+                Err(Error::refused(status, FILTER_RULE, format!("the filter function reported {number}")))
+            }
+        }
+    }))
+}
+
 /// A copy of the bytes with a NUL at the end; `None` without memory.
 pub(super) fn terminated(bytes: &[u8]) -> Option<Vec<u8>> {
     let mut copy = Vec::new();
@@ -125,6 +148,15 @@ impl Inside {
         Arc::new(move |level, message: &str| {
             let _visit = inside.visit();
             function(level, message);
+        })
+    }
+
+    /// The same filter function, noting who is inside.
+    pub(super) fn watch_filter(inside: &Arc<Inside>, function: FilterFn) -> FilterFn {
+        let inside = Arc::clone(inside);
+        Arc::new(move |candidate: &Candidate<'_>| {
+            let _visit = inside.visit();
+            function(candidate)
         })
     }
 

@@ -104,6 +104,8 @@ pub const ZNIPPY_OPT_PRUNE: u32 = 25;
 pub const ZNIPPY_OPT_KEEP_GOING: u32 = 26;
 /// 1: the destination is the old tree or the new, nothing in between.
 pub const ZNIPPY_OPT_ATOMIC: u32 = 27;
+/// 1: write nothing; report and log what extraction would do.
+pub const ZNIPPY_OPT_DRY_RUN: u32 = 36;
 /// 1: for archives from strangers; see docs/OPTIONS.md.
 pub const ZNIPPY_OPT_UNTRUSTED: u32 = 37;
 /// Refuse archives whose files have more bytes than this; 0 no limit.
@@ -114,6 +116,8 @@ pub const ZNIPPY_OPT_MAX_ENTRIES: u32 = 39;
 pub const ZNIPPY_OPT_MAX_RATIO: u32 = 40;
 /// Refuse paths of more components than this; 0 no limit.
 pub const ZNIPPY_OPT_MAX_DEPTH: u32 = 41;
+/// 1: modification times count as a difference too.
+pub const ZNIPPY_OPT_DIFF_MTIME: u32 = 50;
 /// Refuse archives whose decoded index has more bytes than this; 0 stands for 1 GiB, or 64 times the archive.
 pub const ZNIPPY_OPT_MAX_INDEX: u32 = 55;
 
@@ -249,11 +253,13 @@ mod tests {
             ZNIPPY_OPT_PRUNE,
             ZNIPPY_OPT_KEEP_GOING,
             ZNIPPY_OPT_ATOMIC,
+            ZNIPPY_OPT_DRY_RUN,
             ZNIPPY_OPT_UNTRUSTED,
             ZNIPPY_OPT_MAX_BYTES,
             ZNIPPY_OPT_MAX_ENTRIES,
             ZNIPPY_OPT_MAX_RATIO,
             ZNIPPY_OPT_MAX_DEPTH,
+            ZNIPPY_OPT_DIFF_MTIME,
             ZNIPPY_OPT_MAX_INDEX,
         );
         let constants: Vec<_> = constants.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();

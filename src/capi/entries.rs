@@ -1,12 +1,11 @@
 //! What a `znippy_reader` does with its entries: find, read, restore, check.
 
 use std::ffi::{c_char, c_void};
-use std::path::Path;
 
 use super::boundary::guarded;
 use super::buffer::hand_over;
 use super::error::znippy_error;
-use super::oneshot::write_stats;
+use super::oneshot::{extract_into, write_stats};
 use super::options::{snapshot, znippy_options};
 use super::pointer::{Out, bytes, host_path, invalid, required, room};
 use super::reader::{Call, znippy_reader};
@@ -132,6 +131,33 @@ pub unsafe extern "C" fn znippy_reader_read(
     unsafe { guarded(err, body) }
 }
 
+/// Restores one entry to exactly dest_path, whose directory must exist: a file, also of a hard link's bytes, a symbolic
+/// link, a FIFO, or a directory without what is below it. It gets its name when it is complete and was checked; until
+/// then, and after a failure, nothing is there, or what was there before. Of the options, those count that are about
+/// single files: overwrite, skip-unchanged, restore-ids and their like, threads and memory-limit.
+///
+/// Ownership: takes nothing. Threads: any number; progress is reported on the calling one.
+/// Errors: ZNIPPY_E_EXISTS, ZNIPPY_E_UNSUPPORTED for devices and sockets, any of I/O and format, ZNIPPY_E_CANCELLED,
+/// ZNIPPY_E_INVALID_ARGUMENT, ZNIPPY_E_BUSY.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn znippy_reader_extract(
+    reader: *const znippy_reader,
+    index: u64,
+    dest_path: *const c_char,
+    options: *const znippy_options,
+    err: *mut *mut znippy_error,
+) -> znippy_status {
+    let body = || {
+        // SAFETY: null or as the header demands.
+        let (reader, destination) = unsafe { (Call::begin(reader)?, host_path(dest_path, "dest_path")?) };
+        // SAFETY: null or as the header demands.
+        let options = unsafe { reader.options(options) }?;
+        reader.ask(|archive| extract::extract_entry(archive, index, destination, &options))
+    };
+    // SAFETY: null or writable as the header demands.
+    unsafe { guarded(err, body) }
+}
+
 /// Restores the whole archive below dest_dir, as znippy_extract_archive() does.
 ///
 /// Ownership: takes nothing; stats_out may be NULL. Threads: any number; progress is reported on the calling one.
@@ -146,10 +172,11 @@ pub unsafe extern "C" fn znippy_reader_extract_all(
 ) -> znippy_status {
     let body = || {
         // SAFETY: null or as the header demands.
-        let destination: &Path = unsafe { host_path(dest_dir, "dest_dir") }?;
-        let run = |archive: &Archive, options: &Options| extract::extract_all(archive, destination, options);
+        let (reader, destination, out) =
+            unsafe { (Call::begin(reader)?, host_path(dest_dir, "dest_dir")?, Out::optional(stats_out, "stats_out")?) };
         // SAFETY: null or as the header demands.
-        unsafe { job(reader, options, stats_out, run) }
+        let options = unsafe { reader.options(options) }?;
+        reader.ask(|archive| extract_into(archive, destination, &options, out))
     };
     // SAFETY: null or writable as the header demands.
     unsafe { guarded(err, body) }

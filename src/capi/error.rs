@@ -19,6 +19,14 @@ impl Opaque for znippy_error {
     const TAG: u32 = u32::from_be_bytes(*b"ZErr");
 }
 
+/// One of the failures that an error lists: read like an error, and owned by that one.
+struct Failure;
+
+impl Opaque for Failure {
+    type Inside = Report;
+    const TAG: u32 = u32::from_be_bytes(*b"ZErF");
+}
+
 /// An error as C reads it.
 pub(super) struct Report {
     status: znippy_status,
@@ -27,6 +35,7 @@ pub(super) struct Report {
     /// NUL-terminated.
     path: Option<Vec<u8>>,
     rule: Option<CString>,
+    failures: Vec<Handle<Report>>,
 }
 
 /// Stands for errors for which there is no memory, so it is made without any and never freed.
@@ -38,6 +47,7 @@ static OUT_OF_MEMORY: Handle<Report> = Handle::new(
         message: Cow::Borrowed(c"out of memory, also for a better message"),
         path: None,
         rule: None,
+        failures: Vec::new(),
     },
 );
 
@@ -63,18 +73,34 @@ pub(super) unsafe fn report(err: *mut *mut znippy_error, result: Result<()>) -> 
 
 /// The error as an object; `None` where there is no memory for it.
 fn object(error: &Error) -> Option<*mut znippy_error> {
-    // Asks for more than the strings below take together, so that they don't fail, which would end the process.
+    // Asks for more than all strings below take together, so that they don't fail, which would end the process.
     let mut probe: Vec<u8> = Vec::new();
-    probe.try_reserve(16 * 1024 + error.path().map_or(0, <[u8]>::len).checked_mul(16)?).ok()?;
+    probe
+        .try_reserve(error.failures().iter().try_fold(room(error)?, |sum, failure| sum.checked_add(room(failure)?))?)
+        .ok()?;
     drop(probe);
-    let message = error.to_string().replace('\0', "\\0");
     Some(give(Report {
+        failures: error.failures().iter().map(|failure| Handle::new(Failure::TAG, describe(failure))).collect(),
+        ..describe(error)
+    }))
+}
+
+/// More bytes than an error's strings take.
+fn room(error: &Error) -> Option<usize> {
+    let path = error.path().map_or(0, <[u8]>::len).checked_mul(16)?;
+    (4 * error.message().len()).checked_add(path)?.checked_add(1024)
+}
+
+fn describe(error: &Error) -> Report {
+    let message = error.to_string().replace('\0', "\\0");
+    Report {
         status: error.status() as i32,
         os_code: error.os_code(),
         message: Cow::Owned(CString::new(message).unwrap_or_default()),
         path: error.path().and_then(terminated),
         rule: error.rule().and_then(|rule| CString::new(rule).ok()),
-    }))
+        failures: Vec::new(),
+    }
 }
 
 /// Reads something from an error; `none` for null, `wrong` for what isn't an error.
@@ -85,8 +111,8 @@ unsafe fn read<'a, T>(error: *const znippy_error, none: T, wrong: T, from: impl 
     if error.is_null() {
         return none;
     }
-    // SAFETY: as promised by the caller.
-    match unsafe { find(error, "error") } {
+    // SAFETY: as promised by the caller; both kinds are the same behind their tags.
+    match unsafe { find(error, "error").or_else(|_| find(error.cast::<Failure>(), "error")) } {
         Ok(report) => from(report),
         Err(_) => wrong,
     }
@@ -147,7 +173,30 @@ pub unsafe extern "C" fn znippy_error_rule(error: *const znippy_error) -> *const
     shielded(ptr::null(), || unsafe { read(error, ptr::null(), ptr::null(), rule) })
 }
 
-/// Frees an error; NULL is fine.
+/// How many failures the error lists: those of a call that ended with ZNIPPY_E_PARTIAL, of which the first 10,000 are
+/// kept (znippy_stats.failed counts all). 0 for every other error and for NULL.
+///
+/// Ownership: takes nothing. Threads: any. Errors: none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn znippy_error_failure_count(error: *const znippy_error) -> usize {
+    // SAFETY: readable as the header demands.
+    shielded(0, || unsafe { read(error, 0, 0, |report| report.failures.len()) })
+}
+
+/// One of the failures that an error lists, from 0: an error like others, with an entry's path as a rule; NULL beyond
+/// the last one.
+///
+/// Ownership: borrowed from the error and gone with it; znippy_error_free() does nothing to it. Threads: any.
+/// Errors: none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn znippy_error_failure(error: *const znippy_error, position: usize) -> *const znippy_error {
+    let at =
+        |report: &Report| report.failures.get(position).map_or(ptr::null(), |failure| (&raw const *failure).cast());
+    // SAFETY: readable as the header demands.
+    shielded(ptr::null(), || unsafe { read(error, ptr::null(), ptr::null(), at) })
+}
+
+/// Frees an error and the failures that it lists; NULL is fine.
 ///
 /// Ownership: takes the error. Threads: any, once. Errors: none.
 #[unsafe(no_mangle)]
@@ -210,6 +259,27 @@ mod tests {
                 assert_eq!(CStr::from_ptr(znippy_error_message(ptr::null())), c"done");
                 assert!(znippy_error_rule(ptr::null()).is_null());
                 znippy_error_free(ptr::null_mut());
+            }
+        });
+    }
+
+    #[test]
+    fn failures_are_read_like_errors_and_belong_to_theirs() {
+        let failures = vec![Error::new(Status::Checksum, "wrong").with_entry(b"a"), Error::new(Status::Io, "torn")];
+        with_object(Error::new(Status::Partial, "some failed").with_failures(failures), |object, _| {
+            // SAFETY: the object is live, and so are its failures.
+            unsafe {
+                assert_eq!(znippy_error_failure_count(object), 2);
+                let (first, second) = (znippy_error_failure(object, 0), znippy_error_failure(object, 1));
+                assert_eq!(znippy_error_status(first), Status::Checksum as i32);
+                assert_eq!(CStr::from_ptr(znippy_error_message(first)), c"a: wrong");
+                assert_eq!(CStr::from_ptr(znippy_error_path(first, ptr::null_mut())), c"a");
+                assert_eq!(znippy_error_failure_count(first), 0);
+                znippy_error_free(second.cast_mut());
+                assert_eq!(CStr::from_ptr(znippy_error_message(second)), c"torn");
+                assert!(znippy_error_failure(object, 2).is_null());
+                assert_eq!(znippy_error_failure_count(ptr::null()), 0);
+                assert!(znippy_error_failure(ptr::null(), 0).is_null());
             }
         });
     }

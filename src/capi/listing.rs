@@ -61,6 +61,14 @@ impl Entries {
     }
 }
 
+/// An entry's strings as [`describe`] wants them.
+pub(super) fn strings(path: &[u8], target: Option<&[u8]>) -> Result<Vec<u8>> {
+    let mut text = Vec::new();
+    append(&mut text, path)?;
+    target.map_or(Ok(()), |target| append(&mut text, target))?;
+    Ok(text)
+}
+
 fn append(text: &mut Vec<u8>, bytes: &[u8]) -> Result<()> {
     // Grows by doubling, as the total isn't known before; still an error and not an abort.
     text.try_reserve(bytes.len().saturating_add(1))
@@ -75,7 +83,7 @@ fn missing(position: usize) -> Error {
 }
 
 /// An entry as C sees it; `text` starts with its path and target.
-fn describe(entry: &Entry<'_>, text: &[u8]) -> znippy_entry_info {
+pub(super) fn describe(entry: &Entry<'_>, text: &[u8]) -> znippy_entry_info {
     let attributes = &entry.attributes;
     let flag = |present: bool, bit: u32| if present { bit } else { 0 };
     let target = attributes.link_target.map(|target| (text.as_ptr().wrapping_add(entry.path.len() + 1), target.len()));

@@ -1,6 +1,7 @@
 //! A directory to an archive, and back, in one call each.
 
 use std::ffi::c_char;
+use std::path::Path;
 
 use super::boundary::guarded;
 use super::error::znippy_error;
@@ -8,6 +9,8 @@ use super::options::{snapshot, znippy_options};
 use super::pointer::{Out, host_path};
 use super::types::{znippy_stats, znippy_status};
 use crate::archive::Archive;
+use crate::error::Result;
+use crate::options::Options;
 use crate::stats::Stats;
 use crate::{extract, pack};
 
@@ -45,8 +48,8 @@ pub unsafe extern "C" fn znippy_compress_dir(
 /// Restores the whole archive below dest_dir, which is made where it doesn't exist; its parent must exist.
 /// Nothing is written outside dest_dir, and no bytes that don't match their hash stay under a file's name.
 ///
-/// With ZNIPPY_OPT_KEEP_GOING everything undamaged is restored: *stats_out is written then, ZNIPPY_E_PARTIAL comes
-/// back with the first failure and their number, and the log function gets each.
+/// With ZNIPPY_OPT_KEEP_GOING everything undamaged is restored: *stats_out is written then, and ZNIPPY_E_PARTIAL comes
+/// back with an error that lists the failures, see znippy_error_failure(); the log function gets each.
 ///
 /// Ownership: takes nothing; stats_out may be NULL. Threads: any; progress is reported on the calling one.
 /// Errors: any of I/O and format, ZNIPPY_E_PARTIAL, ZNIPPY_E_EXISTS, ZNIPPY_E_UNSAFE_PATH, ZNIPPY_E_LIMIT, ZNIPPY_E_CANCELLED.
@@ -68,13 +71,22 @@ pub unsafe extern "C" fn znippy_extract_archive(
                 Out::optional(stats_out, "stats_out")?,
             )
         };
-        let archive = Archive::open(archive, &options)?;
-        let outcome = extract::extract_tree(&archive, destination, &options)?;
-        write_stats(out, &outcome.stats);
-        outcome.error().map_or(Ok(()), Err)
+        extract_into(&Archive::open(archive, &options)?, destination, &options, out)
     };
     // SAFETY: null or writable as the header demands.
     unsafe { guarded(err, body) }
+}
+
+/// Restores a tree. The report goes to the host also where the job was done in part.
+pub(super) fn extract_into(
+    archive: &Archive,
+    destination: &Path,
+    options: &Options,
+    out: Option<Out<znippy_stats>>,
+) -> Result<()> {
+    let outcome = extract::extract_tree(archive, destination, options)?;
+    write_stats(out, &outcome.stats);
+    outcome.error().map_or(Ok(()), Err)
 }
 
 /// Writes the report to the host, if it wants it.
@@ -108,5 +120,7 @@ pub(super) fn write_stats(out: Option<Out<znippy_stats>>, stats: &Stats) {
         seconds: stats.seconds,
         kept: stats.kept,
         pruned: stats.pruned,
+        created: stats.created,
+        replaced: stats.replaced,
     });
 }

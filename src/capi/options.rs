@@ -9,7 +9,7 @@ use super::cancel::znippy_cancel;
 use super::error::znippy_error;
 use super::handle::{Opaque, enter, find, give, take_back};
 use super::pointer::{bytes, invalid, required};
-use super::types::{znippy_log_fn, znippy_progress_fn, znippy_release_fn, znippy_status};
+use super::types::{znippy_filter_fn, znippy_log_fn, znippy_progress_fn, znippy_release_fn, znippy_status};
 use crate::error::Result;
 use crate::options::{Key, Options};
 use crate::progress::CancelToken;
@@ -206,6 +206,36 @@ pub unsafe extern "C" fn znippy_options_set_log(
         let mut guard = lock(&options);
         let old = guard.log_function();
         guard.set_log(new);
+        // The old function may be released here, which is the host's code.
+        drop(guard);
+        drop(old);
+    });
+}
+
+/// Installs the filter function in place of the one before; NULL removes it. Extraction and comparison ask it about each
+/// entry that prefixes and globs leave: what it leaves out is not restored or compared, and no block is read for it.
+/// A directory that is left out takes nothing with it: what is below it is asked about too, and where some of that is
+/// taken, the directory is made for it.
+///
+/// Ownership: user_data is the library's from here on, and released as by znippy_options_set_progress(). Threads: one
+/// at a time; calls that share options and run at the same time call the function each in its own thread. The reader
+/// that a call is of answers ZNIPPY_E_BUSY from in there.
+/// Errors: none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn znippy_options_set_filter(
+    options: *mut znippy_options,
+    function: znippy_filter_fn,
+    user_data: *mut c_void,
+    release: znippy_release_fn,
+) {
+    let user_data = UserData::new(user_data, release);
+    shielded((), || {
+        let new = callback::filter(function, user_data);
+        // SAFETY: null or live as the header demands.
+        let Ok(options) = (unsafe { enter(options, "options") }) else { return };
+        let mut guard = lock(&options);
+        let old = guard.filter();
+        guard.set_filter(new);
         // The old function may be released here, which is the host's code.
         drop(guard);
         drop(old);

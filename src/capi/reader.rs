@@ -88,7 +88,7 @@ impl Call<'_> {
         Arc::clone(&self.keep)
     }
 
-    /// The options of this call. Its progress and log functions count as inside the reader.
+    /// The options of this call. Its progress, log and filter functions count as inside the reader.
     ///
     /// # Safety
     /// `options` is null or readable.
@@ -99,6 +99,8 @@ impl Call<'_> {
         options.set_progress(function);
         let log = options.log_function().map(|function| Inside::watch_log(&self.entered.inside, function));
         options.set_log(log);
+        let filter = options.filter().map(|function| Inside::watch_filter(&self.entered.inside, function));
+        options.set_filter(filter);
         Ok(options)
     }
 }

@@ -17,6 +17,12 @@ pub type znippy_progress_fn =
 pub type znippy_log_fn =
     Option<unsafe extern "C" fn(user_data: *mut c_void, level: i32, message: *const c_char, message_len: usize)>;
 
+/// Asked about each entry of a job, on the thread that made the call and nowhere else, in order of path: 1 takes the
+/// entry, 0 leaves it out, a negative ZNIPPY_E_* ends the job with it. The struct and its strings are the library's and
+/// end with the callback; stored_size and slice_count are 0 in it, and index is ZNIPPY_UNKNOWN for what is in no archive.
+pub type znippy_filter_fn =
+    Option<unsafe extern "C" fn(user_data: *mut c_void, entry: *const znippy_entry_info) -> i32>;
+
 /// Gives `user_data` back to the host: called exactly once, on any thread.
 pub type znippy_release_fn = Option<unsafe extern "C" fn(user_data: *mut c_void)>;
 
@@ -132,6 +138,10 @@ pub struct znippy_stats {
     pub kept: u64,
     /// Names that extraction deleted because the archive doesn't have them.
     pub pruned: u64,
+    /// Names that extraction made, directories included.
+    pub created: u64,
+    /// Files, links and FIFOs that extraction put in the place of others.
+    pub replaced: u64,
 }
 
 /// Facts about an open archive; sizes are bytes. Set struct_size before the call.
@@ -217,7 +227,7 @@ unsafe impl Sized32 for znippy_entry_info {
 }
 // SAFETY: as above.
 unsafe impl Sized32 for znippy_stats {
-    const MINIMUM: usize = offset_of!(znippy_stats, pruned) + size_of::<u64>();
+    const MINIMUM: usize = offset_of!(znippy_stats, replaced) + size_of::<u64>();
 }
 // SAFETY: as above.
 unsafe impl Sized32 for znippy_archive_info {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, RenameFlags};
 use rustix::io::Errno;
 
-use crate::error::{Error, Result, Status};
+use crate::error::{Error, Result, Status, printable};
 use crate::extract::prune::remove_tree;
 use crate::extract::sandbox::Root;
 use crate::options::{Key, Options, Overwrite};
@@ -39,6 +39,11 @@ impl Atomic {
         let (destination, replaces) = match std::fs::read_dir(destination) {
             Ok(mut entries) => (std::fs::canonicalize(destination).map_err(failed)?, entries.next().is_some()),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                if std::fs::symlink_metadata(destination).is_ok() {
+                    let why =
+                        "the destination is a symbolic link that leads nowhere; remove it, or make what it leads to";
+                    return Err(Error::os(why, Errno::EXIST).with_path(destination));
+                }
                 let parent = destination.parent().filter(|parent| !parent.as_os_str().is_empty());
                 let parent = std::fs::canonicalize(parent.unwrap_or(Path::new("."))).map_err(failed)?;
                 (parent.join(destination.file_name().unwrap_or_default()), false)
@@ -66,23 +71,29 @@ impl Atomic {
 
     /// Puts the tree in its place and removes the old one.
     pub(super) fn commit(&self) -> Result<()> {
+        self.commit_by(|| rustix::fs::renameat_with(CWD, &self.sibling, CWD, &self.destination, RenameFlags::EXCHANGE))
+    }
+
+    fn commit_by(&self, exchange: impl Fn() -> rustix::io::Result<()>) -> Result<()> {
         let failed = |errno| Error::os("can't give the restored tree its name", errno).with_path(&self.destination);
         if !self.replaces {
             // Over an empty directory this works too.
             let renamed = rustix::fs::renameat(CWD, &self.sibling, CWD, &self.destination).map_err(failed);
             return renamed.inspect_err(|_| self.abandon());
         }
-        match rustix::fs::renameat_with(CWD, &self.sibling, CWD, &self.destination, RenameFlags::EXCHANGE) {
-            Ok(()) => {}
+        let old = match exchange() {
+            Ok(()) => Ok(self.temporary.clone()),
             // Not every file system knows the flag. In between the destination has no name, which is as close as
             // such a file system comes.
-            Err(Errno::INVAL | Errno::NOSYS) => self.swap().map_err(failed).inspect_err(|_| self.abandon())?,
-            Err(errno) => {
-                self.abandon();
-                return Err(failed(errno));
-            }
-        }
-        remove_tree(&self.parent, &self.temporary).map(|_| ())
+            Err(Errno::INVAL | Errno::NOSYS) => self.step_in(),
+            Err(errno) => Err(errno),
+        };
+        let old = old.map_err(failed).inspect_err(|_| self.abandon())?;
+        remove_tree(&self.parent, &old).map(|_| ()).map_err(|error| {
+            let why = "the new tree is in its place, but the old one could not be removed whole";
+            let message = format!("{why}, some of it is left under '{}': {error}", printable(&old));
+            Error::new(error.status(), message).with_path(&self.destination)
+        })
     }
 
     /// After a failure: nothing of the new tree stays. That it can't be removed is no further error.
@@ -90,13 +101,70 @@ impl Atomic {
         let _ = remove_tree(&self.parent, &self.temporary);
     }
 
-    fn swap(&self) -> rustix::io::Result<()> {
-        let aside = self.sibling.with_file_name(OsStr::from_bytes(&self.parent.temporary_name(1)));
-        rustix::fs::renameat(CWD, &self.destination, CWD, &aside)?;
+    /// Takes the destination's name by two renames. Returns the name that the old tree has then.
+    fn step_in(&self) -> rustix::io::Result<Vec<u8>> {
+        let aside = self.parent.temporary_name(1);
+        let path = self.sibling.with_file_name(OsStr::from_bytes(&aside));
+        rustix::fs::renameat(CWD, &self.destination, CWD, &path)?;
         if let Err(errno) = rustix::fs::renameat(CWD, &self.sibling, CWD, &self.destination) {
-            let _ = rustix::fs::renameat(CWD, &aside, CWD, &self.destination);
+            // The old tree back under its name; that this fails too is no further error.
+            let _ = rustix::fs::renameat(CWD, &path, CWD, &self.destination);
             return Err(errno);
         }
-        rustix::fs::renameat(CWD, &aside, CWD, &self.sibling)
+        Ok(aside)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn begun(destination: &Path) -> Atomic {
+        let mut options = Options::new();
+        options.set(Key::Atomic, 1).unwrap().set(Key::Overwrite, 1).unwrap();
+        let atomic = Atomic::begin(destination, &options).unwrap().unwrap();
+        fs::create_dir(atomic.sibling()).unwrap();
+        fs::write(atomic.sibling().join("new"), b"1").unwrap();
+        atomic
+    }
+
+    fn names(directory: &Path) -> Vec<String> {
+        let name = |entry: std::io::Result<fs::DirEntry>| entry.unwrap().file_name().into_string().unwrap();
+        let mut names: Vec<String> = fs::read_dir(directory).unwrap().map(name).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn without_an_exchange_two_renames_put_the_new_tree_in_place_and_remove_the_old_one() {
+        let parent = tempfile::tempdir().unwrap();
+        let destination = parent.path().join("out");
+        for errno in [Errno::INVAL, Errno::NOSYS] {
+            fs::create_dir_all(destination.join("old/deep")).unwrap();
+            begun(&destination).commit_by(|| Err(errno)).unwrap();
+            assert_eq!((names(parent.path()), names(&destination)), (vec!["out".into()], vec!["new".to_owned()]));
+        }
+    }
+
+    #[test]
+    fn where_the_second_of_two_renames_fails_the_old_tree_has_its_name_again() {
+        let parent = tempfile::tempdir().unwrap();
+        let destination = parent.path().join("out");
+        fs::create_dir_all(destination.join("old")).unwrap();
+        let atomic = begun(&destination);
+        fs::remove_dir_all(atomic.sibling()).unwrap();
+        assert_eq!(atomic.commit_by(|| Err(Errno::INVAL)).unwrap_err().status(), Status::NotFound);
+        assert_eq!((names(parent.path()), names(&destination)), (vec!["out".into()], vec!["old".to_owned()]));
+    }
+
+    #[test]
+    fn any_other_failure_of_the_exchange_removes_the_new_tree() {
+        let parent = tempfile::tempdir().unwrap();
+        let destination = parent.path().join("out");
+        fs::create_dir_all(destination.join("old")).unwrap();
+        let error = begun(&destination).commit_by(|| Err(Errno::BUSY)).unwrap_err();
+        assert_eq!((error.status(), error.os_code()), (Status::Io, libc::EBUSY));
+        assert_eq!((names(parent.path()), names(&destination)), (vec!["out".into()], vec!["old".to_owned()]));
     }
 }

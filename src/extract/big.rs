@@ -42,8 +42,15 @@ impl Unfinished {
         Unfinished(bigs.iter().map(progress).collect())
     }
 
-    /// Writes a slice's bytes, which were checked; the last one finishes the file. Returns whether it did.
-    pub(super) fn write(&self, job: &Job<'_>, directory: &Directory, piece: &Piece, bytes: &[u8]) -> Result<bool> {
+    /// Writes a slice's bytes, which were checked; the last one finishes the file. Where it did, returns whether the file
+    /// took the place of something else.
+    pub(super) fn write(
+        &self,
+        job: &Job<'_>,
+        directory: &Directory,
+        piece: &Piece,
+        bytes: &[u8],
+    ) -> Result<Option<bool>> {
         let big = &job.plan.bigs[piece.big as usize];
         let progress = &self.0[piece.big as usize];
         let temporary = job.root.temporary_name(u64::from(big.file));
@@ -53,19 +60,14 @@ impl Unfinished {
             progress.parts.lock().unwrap_or_else(PoisonError::into_inner).push(part);
         }
         if progress.slices_left.fetch_sub(1, Ordering::AcqRel) != 1 {
-            return Ok(false);
+            return Ok(None);
         }
         progress.check_whole(job, file.as_fd(), big)?;
         let node = &job.plan.files[big.file as usize];
         job.policy.apply(file.as_fd(), node, &job.plan.tree)?;
-        let name = job.plan.tree.name(node);
-        if job.replace {
-            directory.replace(&temporary, name)?
-        } else {
-            directory.rename_new(&temporary, name)?
-        }
+        let replaced = job.put(directory, &temporary, job.plan.tree.name(node))?;
         progress.renamed.store(true, Ordering::Release);
-        Ok(true)
+        Ok(Some(replaced))
     }
 
     /// Removes what was made and not finished.

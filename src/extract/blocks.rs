@@ -7,6 +7,7 @@ use crate::beneath::is_out_of_descriptors;
 use crate::error::{Error, Result, Status};
 use crate::extract::handles::Handles;
 use crate::extract::job::Job;
+use crate::extract::plan::Plan;
 use crate::extract::records::{NO_BLOCK, Slice, Target};
 use crate::extract::sandbox::{self, Directory};
 use crate::extract::tree::Node;
@@ -99,10 +100,7 @@ impl<'a> Worker<'a> {
             }
         }
         let mut stats = self.job.stats();
-        stats.files += done.files;
-        stats.slices += done.slices;
-        stats.bytes_in += done.bytes_in;
-        stats.bytes_out += done.bytes_out;
+        stats.add_written(&done);
         Ok(())
     }
 
@@ -158,44 +156,42 @@ impl<'a> Worker<'a> {
         let node = job.plan.file_of(slice);
         let directory = self.handles.get(job.root, &job.plan.tree, node.directory)?;
         let finished = match slice.target() {
-            Target::File(number) => {
-                write_whole(job, directory, node, u64::from(number), bytes)?;
-                true
-            }
+            Target::File(number) => Some(write_whole(job, directory, node, u64::from(number), bytes)?),
             Target::Piece(piece) => job.unfinished.write(job, directory, &job.plan.pieces[piece as usize], bytes)?,
         };
-        done.files += u64::from(finished);
+        if let Some(replaced) = finished {
+            done.files += 1;
+            done.count_made(replaced);
+        }
         done.slices += u64::from(!bytes.is_empty());
         done.bytes_out += bytes.len() as u64;
         Ok(())
     }
 }
 
-/// Writes a file that is one slice: under its own name, since its bytes were checked and are written at once.
-fn write_whole(job: &Job<'_>, directory: &Directory, node: &Node, number: u64, bytes: &[u8]) -> Result<()> {
+/// Writes a file that is one slice: under its own name as a rule, since its bytes were checked and are written at once.
+/// Returns whether it took the place of something else.
+fn write_whole(job: &Job<'_>, directory: &Directory, node: &Node, number: u64, bytes: &[u8]) -> Result<bool> {
     let name = job.plan.tree.name(node);
     let mode = job.policy.creation_mode(node);
-    let (file, temporary) = match directory.create(Cow::Borrowed(name), mode) {
-        Err(error) if job.replace && error.status() == Status::Exists => {
-            let temporary = job.root.temporary_name(number);
-            (directory.create(Cow::Owned(temporary.clone()), mode)?, Some(temporary))
-        }
-        result => (result?, None),
+    let temporary = job.root.temporary_name(number);
+    let under_its_name = if job.settings.named_last { None } else { Some(directory.create(Cow::Borrowed(name), mode)) };
+    let (file, named) = match under_its_name {
+        Some(Err(error)) if !(job.replace && error.status() == Status::Exists) => return Err(error),
+        Some(Ok(file)) => (file, true),
+        _ => (directory.create(Cow::Borrowed(&temporary), mode)?, false),
     };
     sandbox::write_at(file.as_fd(), bytes, 0)?;
     job.policy.apply(file.as_fd(), node, &job.plan.tree)?;
-    if let Some(temporary) = temporary {
-        directory.replace(&temporary, name)?;
-    }
+    let replaced = !named && job.put(directory, &temporary, name)?;
     drop(file.keep());
-    Ok(())
+    Ok(replaced)
 }
 
 /// Counts what the blocks of a plan are.
-pub(super) fn count_blocks(job: &Job<'_>) {
-    let mut stats = job.stats();
-    stats.blocks = job.plan.blocks.len() as u64;
-    for block in &job.plan.blocks {
+pub(super) fn count_blocks(plan: &Plan, stats: &mut Stats) {
+    stats.blocks = plan.blocks.len() as u64;
+    for block in &plan.blocks {
         let at = block.location();
         if at.codec == CODEC_STORED {
             stats.bytes_stored += at.block_size;
@@ -204,5 +200,5 @@ pub(super) fn count_blocks(job: &Job<'_>) {
             stats.bytes_compressed_out += at.blob_size;
         }
     }
-    stats.bytes_holes = job.plan.holes();
+    stats.bytes_holes = plan.holes();
 }

@@ -38,7 +38,10 @@ pub(super) fn make(job: &Job<'_>, existing: &mut Existing, reporter: &mut Report
         }
         let number = number as u32;
         let found = match make_one(job, existing, &mut handles, number) {
-            Ok(found) => found,
+            Ok(found) => {
+                job.stats().created += u64::from(found.is_none());
+                found
+            }
             Err(error) => {
                 job.failures.note(1, tree.named(node, error))?;
                 existing.failed.insert(number);
@@ -87,7 +90,7 @@ fn busy_directories(job: &Job<'_>) -> Vec<bool> {
 }
 
 /// Makes an existing directory writable for its owner, until the end.
-fn open_up(job: &Job<'_>, existing: &mut Existing, number: u32) -> Result<()> {
+pub(super) fn open_up(job: &Job<'_>, existing: &mut Existing, number: u32) -> Result<()> {
     let tree = &job.plan.tree;
     let node = &tree.directories()[number as usize];
     let mut path = Vec::new();

@@ -67,15 +67,8 @@ impl Failures {
 
     /// What is wrong with the whole and not with an entry ends the job in any case.
     fn check(&self, error: Error) -> Result<Error> {
-        let of_the_whole = matches!(
-            error.status(),
-            Status::Cancelled
-                | Status::NoMemory
-                | Status::NoSpace
-                | Status::Panic
-                | Status::Limit
-                | Status::InvalidArgument
-        );
+        let of_the_whole =
+            !error.is_about_its_object() || matches!(error.status(), Status::NoSpace | Status::InvalidArgument);
         if self.keep_going && !of_the_whole { Ok(error) } else { Err(error) }
     }
 

@@ -9,7 +9,7 @@ use crate::extract::big::Unfinished;
 use crate::extract::failures::Failures;
 use crate::extract::metadata::Policy;
 use crate::extract::plan::Plan;
-use crate::extract::sandbox::Root;
+use crate::extract::sandbox::{Directory, Root};
 use crate::extract::settings::Settings;
 use crate::progress::{CancelToken, Counters};
 use crate::stats::Stats;
@@ -38,6 +38,15 @@ impl Job<'_> {
     /// Ends the work of a thread that need not go on.
     pub(super) fn check(&self) -> Result<()> {
         if self.stop.is_triggered() || self.cancel.is_triggered() { Err(cancelled()) } else { Ok(()) }
+    }
+
+    /// Gives what is complete under a temporary name its own. Returns whether something had that.
+    pub(super) fn put(&self, directory: &Directory, temporary: &[u8], name: &[u8]) -> Result<bool> {
+        if !self.replace {
+            return directory.rename_new(temporary, name).map(|()| false);
+        }
+        let taken = directory.is_taken(name);
+        directory.replace(temporary, name).map(|()| taken)
     }
 
     /// The counts, to add to.

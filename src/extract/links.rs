@@ -47,7 +47,11 @@ pub(super) fn make_hardlinks(job: &Job<'_>, reporter: &mut Reporter) -> Result<V
             directory.link(name, of_directory, tree.name(of))
         });
         match made {
-            Ok(()) => job.stats().hardlinks += 1,
+            Ok(replaced) => {
+                let mut stats = job.stats();
+                stats.hardlinks += 1;
+                stats.count_made(replaced);
+            }
             Err(errno) if is_refusal(errno) => refused.push(*link),
             Err(errno) => {
                 job.failures.note_file(link.file, tree.named(node, Error::os("can't make the hard link", errno)))?;
@@ -65,8 +69,7 @@ pub(super) fn make_specials(job: &Job<'_>, reporter: &mut Reporter) -> Result<()
     for node in &job.plan.fifos {
         reporter.tick(None)?;
         let made = handles.get(job.root, tree, node.directory).and_then(|directory| make_fifo(job, directory, node));
-        made.or_else(|error| job.failures.note(1, tree.named(node, error)))?;
-        job.counters.add(1, 0);
+        count(job, node, made)?;
     }
     for (number, link) in job.plan.symlinks.iter().enumerate() {
         if number % BETWEEN_REPORTS == 0 {
@@ -76,64 +79,78 @@ pub(super) fn make_specials(job: &Job<'_>, reporter: &mut Reporter) -> Result<()
         let number = (job.plan.files.len() + number) as u64;
         let directory = handles.get(job.root, tree, link.node.directory);
         let made = directory.and_then(|directory| make_symlink(job, directory, &link.node, target, number));
-        made.or_else(|error| job.failures.note(1, tree.named(&link.node, error)))?;
-        job.counters.add(1, 0);
+        count(job, &link.node, made)?;
     }
     Ok(())
 }
 
-fn make_symlink(job: &Job<'_>, directory: &Directory, node: &Node, target: &[u8], number: u64) -> Result<()> {
-    let (name, tree) = (job.plan.tree.name(node), &job.plan.tree);
-    match directory.symlink(target, name) {
-        Err(error) if job.replace && error.status() == Status::Exists => {
-            let temporary = job.root.temporary_name(number);
-            directory.symlink(target, &temporary)?;
-            let leftover = Leftover::new(directory, Cow::Borrowed(&temporary));
-            job.policy.apply_to_link(directory, &temporary, node, tree)?;
-            directory.replace(&temporary, name)?;
-            leftover.keep();
-            Ok(())
-        }
-        result => {
-            result?;
-            job.policy.apply_to_link(directory, name, node, tree)
-        }
+fn count(job: &Job<'_>, node: &Node, made: Result<bool>) -> Result<()> {
+    match made {
+        Ok(replaced) => job.stats().count_made(replaced),
+        Err(error) => job.failures.note(1, job.plan.tree.named(node, error))?,
     }
+    job.counters.add(1, 0);
+    Ok(())
 }
 
-fn make_fifo(job: &Job<'_>, directory: &Directory, node: &Node) -> Result<()> {
+/// Returns whether the link took the place of something else.
+fn make_symlink(job: &Job<'_>, directory: &Directory, node: &Node, target: &[u8], number: u64) -> Result<bool> {
     let (name, tree) = (job.plan.tree.name(node), &job.plan.tree);
-    match directory.fifo(name) {
-        Err(error) if job.replace && error.status() == Status::Exists => {
-            let temporary = job.root.temporary_name(u64::MAX);
-            let fifo = directory.fifo(&temporary)?;
-            let leftover = Leftover::new(directory, Cow::Borrowed(&temporary));
-            job.policy.apply(fifo.as_fd(), node, tree)?;
-            directory.replace(&temporary, name)?;
-            leftover.keep();
-            Ok(())
+    if !job.settings.named_last {
+        match directory.symlink(target, name) {
+            Err(error) if job.replace && error.status() == Status::Exists => {}
+            result => {
+                result?;
+                return job.policy.apply_to_link(directory, name, node, tree).map(|()| false);
+            }
         }
-        result => job.policy.apply(result?.as_fd(), node, tree),
     }
+    let temporary = job.root.temporary_name(number);
+    directory.symlink(target, &temporary)?;
+    let leftover = Leftover::new(directory, Cow::Borrowed(&temporary));
+    job.policy.apply_to_link(directory, &temporary, node, tree)?;
+    let replaced = job.put(directory, &temporary, name)?;
+    leftover.keep();
+    Ok(replaced)
 }
 
-/// Makes something under a name, or in the place of what has that name where that is allowed.
+/// Returns whether the FIFO took the place of something else.
+fn make_fifo(job: &Job<'_>, directory: &Directory, node: &Node) -> Result<bool> {
+    let (name, tree) = (job.plan.tree.name(node), &job.plan.tree);
+    if !job.settings.named_last {
+        match directory.fifo(name) {
+            Err(error) if job.replace && error.status() == Status::Exists => {}
+            result => return job.policy.apply(result?.as_fd(), node, tree).map(|()| false),
+        }
+    }
+    let temporary = job.root.temporary_name(u64::MAX);
+    let fifo = directory.fifo(&temporary)?;
+    let leftover = Leftover::new(directory, Cow::Borrowed(&temporary));
+    job.policy.apply(fifo.as_fd(), node, tree)?;
+    let replaced = job.put(directory, &temporary, name)?;
+    leftover.keep();
+    Ok(replaced)
+}
+
+/// Makes something under a name, or in the place of what has that name where that is allowed. Returns whether something
+/// had it.
 fn place(
     job: &Job<'_>,
     directory: &Directory,
     name: &[u8],
     temporary: Vec<u8>,
     make: impl Fn(&Directory, &[u8]) -> rustix::io::Result<()>,
-) -> rustix::io::Result<()> {
+) -> rustix::io::Result<bool> {
     match make(directory, name) {
         Err(Errno::EXIST) if job.replace => {
             make(directory, &temporary)?;
             // Where both names are of one file already, the rename does nothing and leaves the temporary name:
             // so it is removed in any case.
             let _leftover = Leftover::new(directory, Cow::Borrowed(&temporary));
-            directory.replace(&temporary, name).map_err(|error| Errno::from_raw_os_error(error.os_code()))
+            let replaced = directory.replace(&temporary, name).map(|()| true);
+            replaced.map_err(|error| Errno::from_raw_os_error(error.os_code()))
         }
-        result => result,
+        result => result.map(|()| false),
     }
 }
 

@@ -4,7 +4,6 @@
 //! plan         one walk over the index: what to restore, checked as a whole before the first write
 //! limits       how much an archive may be; untrusted: what those of strangers must keep to
 //! failures     what could not be restored, where the rest is
-//! filter       what of the archive is wanted, under which names
 //! settings     what the options say
 //! records      slices, blocks and files of the plan, small
 //! tree         names and directories in little memory
@@ -14,6 +13,8 @@
 //! big          files of several slices: under a temporary name until they are whole
 //! links        hard links, FIFOs and symbolic links, after the files
 //! prune        what is not in the archive goes
+//! entry        one entry to a path of its own
+//! rehearsal    what would be done, said and not done
 //! atomic       the old tree or the new, nothing in between
 //! sandbox      the only code that touches the destination; follows nothing
 //! handles      the few directory handles that each thread keeps
@@ -25,8 +26,8 @@ mod atomic;
 mod big;
 mod blocks;
 mod directories;
+mod entry;
 mod failures;
-mod filter;
 mod handles;
 mod job;
 mod limits;
@@ -35,6 +36,7 @@ mod metadata;
 mod plan;
 mod prune;
 mod records;
+mod rehearsal;
 mod sandbox;
 mod settings;
 mod survey;
@@ -42,6 +44,8 @@ mod survey;
 mod tests;
 mod tree;
 mod untrusted;
+
+pub use entry::extract_entry;
 
 use std::path::Path;
 use std::sync::Mutex;
@@ -71,15 +75,16 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// `E_PARTIAL` where something failed: with the first error's text, path and error number, and the count.
+    /// `E_PARTIAL` where something failed: with the first error's text and path, the count, and the failures.
     pub fn error(&self) -> Option<Error> {
         let first = self.failures.first()?;
         let count = self.stats.failed;
         let error = Error::new(Status::Partial, format!("{}; entries that failed: {count}", first.message()));
-        Some(match first.path() {
+        let error = match first.path() {
             Some(path) => error.with_entry(path),
             None => error,
-        })
+        };
+        Some(error.with_failures(self.failures.clone()))
     }
 }
 
@@ -113,7 +118,7 @@ fn extract(
     let atomic = Atomic::begin(destination, options)?;
     let into = atomic.as_ref().map_or(destination, Atomic::sibling);
     let mut result = restore(archive, into, options, open_root, &mut reporter);
-    if let Some(atomic) = &atomic {
+    if let Some(atomic) = atomic.filter(|_| !options.flag(Key::DryRun)) {
         match &result {
             Ok(_) => result = atomic.commit().and(result),
             Err(_) => atomic.abandon(),
@@ -140,24 +145,43 @@ fn restore(
     let settings = Settings::new(options)?;
     reporter.begin(Phase::List, archive.entry_count(), UNKNOWN)?;
     let failures = Failures::new(options.flag(Key::KeepGoing));
-    let mut plan = Plan::new(archive, &settings, &failures, reporter)?;
+    let plan = Plan::new(archive, &settings, &failures, reporter)?;
     // A limit that is too low is an error before the first write too.
     options.threads_within(options.threads(), 0, plan.block_memory())?;
+    let root = if settings.dry_run { rehearsal::destination(destination)? } else { Some(open_root(destination)?) };
+    let mut stats = work(archive, plan, root.as_ref(), (&settings, &failures, options), reporter)?;
+    let (failed, failures) = failures.take();
+    stats.failed = failed;
+    Ok(Outcome { stats, failures })
+}
+
+/// Carries a plan out, or says what that would do. Only then there may be no root.
+fn work(
+    archive: &Archive,
+    mut plan: Plan,
+    root: Option<&Root>,
+    (settings, failures, options): (&Settings, &Failures, &Options),
+    reporter: &mut Reporter,
+) -> Result<Stats> {
     reporter.begin(Phase::Extract, plan.entries, plan.bytes())?;
-    let root = open_root(destination)?;
     let mut kept = 0;
-    if settings.needs_survey() && !root.is_own() {
+    if let Some(root) = root.filter(|root| settings.needs_survey() && !root.is_own()) {
         let all = plan.bytes();
-        kept = survey::survey(&mut plan, &root, &settings, reporter)?;
+        kept = survey::survey(&mut plan, root, settings, reporter)?;
         reporter.counters().add(kept, all - plan.bytes());
     }
-    let mut existing = Existing::default();
-    let shared = Shared { archive, root: &root, settings: &settings, failures: &failures, options };
-    let result = write(&shared, &mut plan, &mut existing, reporter);
-    if result.is_err() {
-        directories::abandon(&shared.job(&plan, reporter), &existing);
-    }
-    let mut stats = result?;
+    let mut stats = match root {
+        Some(root) if !settings.dry_run => {
+            let mut existing = Existing::default();
+            let shared = Shared { archive, root, settings, failures, options };
+            let result = write(&shared, &mut plan, &mut existing, reporter);
+            if result.is_err() {
+                directories::abandon(&shared.job(&plan, reporter), &existing);
+            }
+            result?
+        }
+        _ => rehearsal::rehearse(archive, &mut plan, root, (settings, failures, options), reporter)?,
+    };
     reporter.end()?;
     stats.kept = kept;
     stats.entries = plan.entries;
@@ -172,9 +196,7 @@ fn restore(
         let path = printable(plan.tree.path(node, &mut path));
         options.log(LogLevel::Warning, &format!("left out: {path}: devices and sockets are not restored"));
     }
-    let (failed, failures) = failures.take();
-    stats.failed = failed;
-    Ok(Outcome { stats, failures })
+    Ok(stats)
 }
 
 /// What all steps work with.
@@ -190,7 +212,7 @@ struct Shared<'a> {
 fn write(shared: &Shared<'_>, plan: &mut Plan, existing: &mut Existing, reporter: &mut Reporter) -> Result<Stats> {
     let &Shared { archive, root, settings, failures, options } = shared;
     let job = shared.job(plan, reporter);
-    blocks::count_blocks(&job);
+    blocks::count_blocks(plan, &mut job.stats());
     directories::make(&job, existing, reporter)?;
     job.counters.add(plan.directories + plan.left_out, 0);
     blocks::write_files(&job, options, reporter)?;
@@ -201,16 +223,13 @@ fn write(shared: &Shared<'_>, plan: &mut Plan, existing: &mut Existing, reporter
         plan.take_hardlinks(archive, &settings.filter, failures, &refused)?;
         let job = shared.job(plan, reporter);
         blocks::write_files(&job, options, reporter)?;
-        let more = *job.stats();
-        stats.files += more.files;
-        stats.slices += more.slices;
-        stats.bytes_in += more.bytes_in;
-        stats.bytes_out += more.bytes_out;
+        stats.add_written(&job.stats());
     }
     let job = shared.job(plan, reporter);
     links::make_specials(&job, reporter)?;
+    stats.add_written(&job.stats());
     if settings.prune && !root.is_own() && !failures.any() {
-        stats.pruned = prune::prune(&job, reporter)?;
+        stats.pruned = prune::prune(&job, existing, reporter)?;
     }
     directories::finish(&job, existing, reporter)?;
     if settings.filter.keeps_root() {

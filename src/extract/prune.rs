@@ -1,45 +1,85 @@
 //! Deletes what is not in the archive, as far as the filter reaches. Works through directory handles alone, so that
-//! no link is followed, and never enters another file system.
+//! no link is followed, and never enters what is mounted below the destination.
 
 use rustix::fs::FileType;
+use rustix::io::Errno;
 
 use crate::error::{Error, Result, Status};
+use crate::extract::directories::{self, Existing};
 use crate::extract::job::Job;
 use crate::extract::plan::Plan;
-use crate::extract::sandbox::Root;
+use crate::extract::sandbox::{Mount, Root};
 use crate::extract::settings::Settings;
+use crate::extract::tree::ROOT;
 use crate::format::path;
 use crate::progress::Reporter;
 
 /// Deletes what the plan has no entry for, in every directory of the plan. Returns how many names went.
-pub(super) fn prune(job: &Job<'_>, reporter: &mut Reporter) -> Result<u64> {
-    let (tree, plan) = (&job.plan.tree, job.plan);
-    let mut wanted: Vec<(u32, &[u8])> = Vec::new();
-    let nodes = plan.files.iter().chain(&plan.fifos).chain(&plan.others).chain(tree.directories());
-    wanted.extend(nodes.map(|node| (node.directory, tree.name(node))));
-    wanted.extend(plan.symlinks.iter().map(|link| (link.node.directory, tree.name(&link.node))));
-    wanted.extend(plan.standing_links.iter().map(|node| (node.directory, tree.name(node))));
-    wanted.sort_unstable();
-    let mut pruner = Pruner::new(job.root, plan, job.settings);
-    for number in 0..tree.directories().len() as u32 {
-        let mut directory = Vec::new();
-        tree.directory_path(number, &mut directory);
-        for (name, _) in job.root.names(&directory)? {
+pub(super) fn prune(job: &Job<'_>, existing: &mut Existing, reporter: &mut Reporter) -> Result<u64> {
+    let mut pruner = Pruner::new(job.root, job.plan, job.settings);
+    let strays = Strays::new(job.root, job.plan)?;
+    for number in ROOT..job.plan.tree.directories().len() as u32 {
+        for stray in strays.of(number)? {
             reporter.tick(None)?;
-            if wanted.binary_search(&(number, &name)).is_err() {
-                pruner.remove(&joined(&directory, &name))?;
+            match pruner.remove(&stray) {
+                // The directory may be closed to its owner, where nothing was written that would have opened it.
+                Err(error) if error.status() == Status::Permission && number != ROOT => {
+                    directories::open_up(job, existing, number)?;
+                    pruner.remove(&stray)?;
+                }
+                result => result?,
             }
         }
     }
     Ok(pruner.removed)
 }
 
-/// Removes files and trees.
+/// Names in the directories of a plan that the plan has nothing for.
+pub(super) struct Strays<'a> {
+    root: &'a Root,
+    plan: &'a Plan,
+    /// Directory and name of all that has an entry.
+    wanted: Vec<(u32, &'a [u8])>,
+    mount: Mount,
+}
+
+impl<'a> Strays<'a> {
+    /// Looks at nothing yet but the root.
+    pub(super) fn new(root: &'a Root, plan: &'a Plan) -> Result<Strays<'a>> {
+        let tree = &plan.tree;
+        let mut wanted: Vec<(u32, &[u8])> = Vec::new();
+        let nodes = plan.files.iter().chain(&plan.fifos).chain(&plan.others).chain(tree.directories());
+        wanted.extend(nodes.map(|node| (node.directory, tree.name(node))));
+        wanted.extend(plan.symlinks.iter().map(|link| (link.node.directory, tree.name(&link.node))));
+        wanted.extend(plan.standing_links.iter().map(|node| (node.directory, tree.name(node))));
+        wanted.sort_unstable();
+        Ok(Strays { root, plan, wanted, mount: root.mount(b"")? })
+    }
+
+    /// The paths of those in a directory.
+    pub(super) fn of(&self, number: u32) -> Result<Vec<Vec<u8>>> {
+        let mut directory = Vec::new();
+        self.plan.tree.directory_path(number, &mut directory);
+        let mut strays = Vec::new();
+        for (name, _) in self.root.names(&directory)? {
+            if self.wanted.binary_search(&(number, &name)).is_err() {
+                strays.push(joined(&directory, &name));
+            }
+        }
+        match strays.first() {
+            Some(stray) if self.root.mount(&directory)? != self.mount => Err(mounted(stray)),
+            _ => Ok(strays),
+        }
+    }
+}
+
+/// Removes files and trees, or only says which.
 pub(super) struct Pruner<'a> {
     root: &'a Root,
     plan: &'a Plan,
     settings: &'a Settings,
-    removed: u64,
+    /// Names that went, or would go.
+    pub(super) removed: u64,
 }
 
 impl<'a> Pruner<'a> {
@@ -50,67 +90,104 @@ impl<'a> Pruner<'a> {
 
     /// Removes a name and what is below it, apart from what the filter doesn't reach.
     pub(super) fn remove(&mut self, path: &[u8]) -> Result<()> {
-        let enters = |path: &[u8]| self.settings.filter.reaches_into(&self.plan.archive_path(path));
-        self.removed += remove(self.root, path, false, enters, |path| self.reaches(path))?;
-        Ok(())
+        self.go(path, How { delete: true, force: false }, |_| {})
     }
 
-    /// Whether the filter covers a path of the destination.
-    fn reaches(&self, path: &[u8]) -> bool {
-        self.settings.filter.wants(&self.plan.archive_path(path))
+    /// Tells what [`Pruner::remove`] would remove.
+    pub(super) fn tell(&mut self, path: &[u8], told: impl FnMut(&[u8])) -> Result<()> {
+        self.go(path, How { delete: false, force: false }, told)
+    }
+
+    fn go(&mut self, path: &[u8], how: How, told: impl FnMut(&[u8])) -> Result<()> {
+        let (filter, plan) = (&self.settings.filter, self.plan);
+        let enters = |path: &[u8]| {
+            let path = plan.archive_path(path);
+            // What the host's function left out is not ours to empty, whatever it has become.
+            filter.reaches_into(&path) && !plan.is_refused(&path)
+        };
+        self.removed += remove(self.root, path, how, enters, |path| filter.wants(&plan.archive_path(path)), told)?;
+        Ok(())
     }
 }
 
 /// Removes a name and everything below it, whatever the modes.
 pub(super) fn remove_tree(root: &Root, path: &[u8]) -> Result<u64> {
-    remove(root, path, true, |_| true, |_| true)
+    remove(root, path, How { delete: true, force: true }, |_| true, |_| true, |_| {})
 }
 
-/// Removes what is reached of a name and what is below it. No handle is kept open on the way down, so that any depth
-/// will do.
+#[derive(Clone, Copy)]
+struct How {
+    /// Or only look.
+    delete: bool,
+    /// Makes directories writable that are not.
+    force: bool,
+}
+
+/// Removes what is reached of a name and what is below it, and tells each. No handle is kept open on the way down, so
+/// that any depth will do.
 fn remove(
     root: &Root,
     path: &[u8],
-    force: bool,
+    how: How,
     enters: impl Fn(&[u8]) -> bool,
     reaches: impl Fn(&[u8]) -> bool,
+    mut told: impl FnMut(&[u8]),
 ) -> Result<u64> {
+    let mount = root.mount(b"")?;
     let mut removed = 0;
     let mut left = vec![(path.to_vec(), false)];
+    // Directories on the way down that something stays in, the deepest last.
+    let mut occupied: Vec<Vec<u8>> = Vec::new();
     while let Some((path, emptied)) = left.pop() {
-        if !enters(&path) {
-            continue;
-        }
         let (parent, name) = path::split(&path);
-        let directory = root.directory(parent)?;
-        let named = |errno| Error::os("can't delete it", errno).with_entry(&path);
-        let status = directory.status(name).map_err(named)?;
-        let is_directory = FileType::from_raw_mode(status.st_mode) == FileType::Directory;
-        if !is_directory {
-            if reaches(&path) {
-                directory.delete(name, false).map_err(named)?;
-                removed += 1;
+        let mut goes = enters(&path);
+        if goes {
+            let directory = root.directory(parent)?;
+            let named = |errno| Error::os("can't delete it", errno).with_entry(&path);
+            let status = match directory.status(name) {
+                // Somebody else was faster.
+                Err(Errno::NOENT) => continue,
+                status => status.map_err(named)?,
+            };
+            let is_directory = FileType::from_raw_mode(status.st_mode) == FileType::Directory;
+            if is_directory && !emptied {
+                if how.force && status.st_mode & 0o700 != 0o700 {
+                    directory.open_up(name, status.st_mode)?;
+                }
+                if root.mount(&path)? != mount {
+                    return Err(mounted(&path));
+                }
+                left.push((path.clone(), true));
+                left.extend(root.names(&path)?.into_iter().map(|(name, _)| (joined(&path, &name), false)));
+                continue;
             }
-        } else if !emptied {
-            if status.st_dev != root.device()? {
-                let why = "another file system is mounted here, and it is not in the archive; unmount it first";
-                return Err(Error::refused(Status::Exists, "prune.mount", why).with_entry(&path));
+            let full = occupied.last() == Some(&path) && occupied.pop().is_some();
+            goes = !full && reaches(&path);
+            if goes {
+                if how.delete {
+                    match directory.delete(name, is_directory) {
+                        Ok(()) | Err(Errno::NOENT) => {}
+                        // Somebody put something in meanwhile: that stays.
+                        Err(Errno::NOTEMPTY | Errno::EXIST) if is_directory => goes = false,
+                        Err(errno) => return Err(named(errno)),
+                    }
+                }
+                if goes {
+                    removed += 1;
+                    told(&path);
+                }
             }
-            if force && status.st_mode & 0o700 != 0o700 {
-                directory.open_up(name, status.st_mode)?;
-            }
-            left.push((path.clone(), true));
-            left.extend(root.names(&path)?.into_iter().map(|(name, _)| (joined(&path, &name), false)));
-        } else if reaches(&path) {
-            match directory.delete(name, true) {
-                Ok(()) => removed += 1,
-                // Something in it is out of reach.
-                Err(rustix::io::Errno::NOTEMPTY | rustix::io::Errno::EXIST) => {}
-                Err(errno) => return Err(named(errno)),
-            }
+        }
+        if !goes && !parent.is_empty() && occupied.last().is_none_or(|last| last != parent) {
+            occupied.push(parent.to_vec());
         }
     }
     Ok(removed)
+}
+
+fn mounted(path: &[u8]) -> Error {
+    let why = "something else is mounted here and would be emptied; unmount it first, or leave it out by exclude";
+    Error::refused(Status::Exists, "prune.mount", why).with_entry(path)
 }
 
 fn joined(directory: &[u8], name: &[u8]) -> Vec<u8> {

@@ -14,7 +14,7 @@ use std::hash::BuildHasher;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, Stat};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, Stat, StatxFlags};
 use rustix::io::Errno;
 
 use crate::beneath::{self, Access, component};
@@ -50,6 +50,19 @@ impl Root {
         // One that can't be listed can be filled all the same.
         root.own = made || root.is_empty().unwrap_or(false);
         Ok(root)
+    }
+
+    /// Opens a directory if it exists; nothing is made.
+    pub(super) fn existing(directory: &Path) -> Result<Option<Root>> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let handle = match rustix::fs::open(directory, flags, Mode::empty()) {
+            Err(Errno::NOENT) => return Ok(None),
+            handle => handle.map_err(|errno| Error::os("can't open the directory", errno).with_path(directory))?,
+        };
+        let nonce = RandomState::new().hash_one(directory);
+        let mut root = Root { walk: beneath::Root::new(handle), own: false, nonce };
+        root.own = root.is_empty().unwrap_or(false);
+        Ok(Some(root))
     }
 
     /// Does without `openat2` from now on.
@@ -99,10 +112,17 @@ impl Root {
         Ok(names)
     }
 
-    /// The device that the root is on.
-    pub(super) fn device(&self) -> Result<u64> {
-        let status = rustix::fs::fstat(self.walk.fd()).map_err(|errno| Error::os("can't look at the root", errno))?;
-        Ok(status.st_dev)
+    /// What is mounted where a directory is: a file system, or a part of one, also of the root's own.
+    pub(super) fn mount(&self, path: &[u8]) -> Result<Mount> {
+        let directory = self.directory(path)?;
+        let failed = |errno| Error::os("can't look at the directory", errno).with_entry(path);
+        let device = rustix::fs::fstat(&directory).map_err(failed)?.st_dev;
+        // Kernels before 5.8 don't number mounts; then two mounts of one file system look the same.
+        let number = rustix::fs::statx(&directory, c"", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID)
+            .ok()
+            .filter(|found| found.stx_mask & StatxFlags::MNT_ID.bits() != 0)
+            .map(|found| found.stx_mnt_id);
+        Ok(Mount { device, number })
     }
 
     fn is_empty(&self) -> rustix::io::Result<bool> {
@@ -115,6 +135,13 @@ impl Root {
         }
         Ok(true)
     }
+}
+
+/// What tells mounts apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Mount {
+    device: u64,
+    number: Option<u64>,
 }
 
 fn checked(name: &[u8]) -> Result<()> {
@@ -131,6 +158,11 @@ pub(super) fn directory_error(errno: Errno) -> Error {
         ),
         errno => Error::os("can't open the directory", errno),
     }
+}
+
+/// The error for a directory that would have to make room for something else.
+pub(super) fn directory_in_the_way() -> Error {
+    Error::os("a directory stands where a file is needed", Errno::EXIST)
 }
 
 fn creation_error(what: &str, errno: Errno) -> Error {
@@ -217,9 +249,7 @@ impl Directory {
     pub(super) fn replace(&self, from: &[u8], to: &[u8]) -> Result<()> {
         checked(to)?;
         rustix::fs::renameat(&self.0, from, &self.0, to).map_err(|errno| match errno {
-            Errno::ISDIR | Errno::NOTEMPTY | Errno::EXIST => {
-                Error::os("a directory stands where a file is needed", Errno::EXIST)
-            }
+            Errno::ISDIR | Errno::NOTEMPTY | Errno::EXIST => directory_in_the_way(),
             errno => Error::os("can't rename the finished file", errno),
         })
     }

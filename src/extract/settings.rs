@@ -1,8 +1,8 @@
 //! What the options say of an extraction, in one place.
 
+use crate::archive::filter::Filter;
 use crate::beneath;
 use crate::error::{Error, Result, Status};
-use crate::extract::filter::Filter;
 use crate::extract::limits::Limits;
 use crate::extract::metadata::Policy;
 use crate::options::{Key, Options, Overwrite};
@@ -28,6 +28,10 @@ pub(super) struct Settings {
     pub(super) unchanged: Unchanged,
     /// What is not in the archive is deleted.
     pub(super) prune: bool,
+    /// Nothing is done, only said.
+    pub(super) dry_run: bool,
+    /// Also small files and links get their names when they are complete, and not while they are written.
+    pub(super) named_last: bool,
     pub(super) threads: usize,
     pub(super) cancel: CancelToken,
 }
@@ -55,9 +59,24 @@ impl Settings {
             overwrite,
             unchanged,
             prune,
+            dry_run: options.flag(Key::DryRun),
+            named_last: false,
             threads: beneath::threads_within_descriptors(options.threads()),
             cancel: options.cancel().clone(),
         })
+    }
+
+    /// The same for one entry: what selects entries, and what is about whole trees, means nothing then.
+    pub(super) fn of_entry(options: &Options) -> Result<Settings> {
+        let mut options = options.clone();
+        for key in [Key::Prune, Key::StripComponents] {
+            options.set(key, 0)?;
+        }
+        for key in [Key::Include, Key::Exclude, Key::Prefix] {
+            options.set_bytes(key, b"")?;
+        }
+        options.set_filter(None);
+        Ok(Settings { named_last: true, ..Settings::new(&options)? })
     }
 
     /// Whether what exists has to be looked at before anything is written.

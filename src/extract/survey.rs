@@ -117,7 +117,7 @@ impl<'a> Survey<'a> {
                     if let Some(file) = directory.open_existing(name)
                         && file.has_hash(size, hash, || self.settings.cancel.check())?
                     {
-                        if !policy.matches(&status, node, tree) {
+                        if !self.settings.dry_run && !policy.matches(&status, node, tree) {
                             policy.apply(file.as_fd(), node, tree)?;
                         }
                         return Ok(Standing::Same);
@@ -208,7 +208,10 @@ impl<'a> Survey<'a> {
             Err(error) => return Err(error),
         };
         let Ok(status) = directory.status(name) else { return Ok(None) };
-        if self.settings.prune && FileType::from_raw_mode(status.st_mode) == FileType::Directory {
+        if self.settings.prune
+            && !self.settings.dry_run
+            && FileType::from_raw_mode(status.st_mode) == FileType::Directory
+        {
             let mut path = Vec::new();
             Pruner::new(self.root, self.plan, self.settings).remove(self.plan.tree.path(node, &mut path))?;
             return Ok(None);

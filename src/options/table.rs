@@ -35,6 +35,8 @@ pub mod calls {
     pub const READ: u32 = 4;
     /// Verification.
     pub const VERIFY: u32 = 8;
+    /// Comparing archives and trees.
+    pub const DIFF: u32 = 16;
 }
 
 /// One row of the table.
@@ -79,10 +81,10 @@ macro_rules! option_table {
 const KIB: i64 = 1024;
 const MIB: i64 = 1024 * KIB;
 const GIB: i64 = 1024 * MIB;
-use self::calls::{EXTRACT, PACK, READ, VERIFY};
+use self::calls::{DIFF, EXTRACT, PACK, READ, VERIFY};
 
 option_table! {
-    Threads = 1, "threads", Int, 0, 0, 1024, PACK | EXTRACT | VERIFY, false,
+    Threads = 1, "threads", Int, 0, 0, 1024, PACK | EXTRACT | VERIFY | DIFF, false,
         "Worker threads; 0 takes as many as there are processors. Never changes the bytes of an archive.";
     Level = 2, "level", Int, 3, -7, 22, PACK, true,
         "zstd compression level.";
@@ -108,7 +110,7 @@ option_table! {
         "Record numeric user and group ids.";
     Repo = 13, "repo", Bytes, 0, 0, 4096, PACK, false,
         "A UTF-8 label that is recorded in the index column repo.";
-    ProgressInterval = 14, "progress-interval", Int, 50, 0, 60_000, PACK | EXTRACT | VERIFY | READ, false,
+    ProgressInterval = 14, "progress-interval", Int, 50, 0, 60_000, PACK | EXTRACT | VERIFY | READ | DIFF, false,
         "Least milliseconds between two calls of the progress function.";
     CacheSize = 15, "cache-size", Int, 64 * MIB, 0, 1024 * GIB, READ, false,
         "Bytes of decoded blocks and index segments that an open archive keeps.";
@@ -116,19 +118,19 @@ option_table! {
         "Store index segments without compression.";
     MaxEntrySize = 17, "max-entry-size", Int, GIB, 0, i64::MAX, READ, false,
         "Entries of more bytes than this are not read into memory as a whole.";
-    RestoreIds = 18, "restore-ids", Flag, 0, 0, 1, EXTRACT, false,
-        "Give extracted files the recorded user and group ids.";
-    RestoreSetuid = 19, "restore-setuid", Flag, 0, 0, 1, EXTRACT, false,
+    RestoreIds = 18, "restore-ids", Flag, 0, 0, 1, EXTRACT | DIFF, false,
+        "Give extracted files the recorded user and group ids; where things are compared, compare them.";
+    RestoreSetuid = 19, "restore-setuid", Flag, 0, 0, 1, EXTRACT | DIFF, false,
         "Restore set-user-id, set-group-id and sticky bits, which are dropped otherwise.";
-    Include = 20, "include", List, 0, 0, 4096, EXTRACT, false,
+    Include = 20, "include", List, 0, 0, 4096, EXTRACT | DIFF, false,
         "Restore only what matches one of these globs, and what lies below it.";
-    Exclude = 21, "exclude", List, 0, 0, 4096, EXTRACT, false,
+    Exclude = 21, "exclude", List, 0, 0, 4096, EXTRACT | DIFF, false,
         "Don't restore what matches one of these globs, nor what lies below it.";
-    Prefix = 22, "prefix", List, 0, 0, 65_535, EXTRACT, false,
+    Prefix = 22, "prefix", List, 0, 0, 65_535, EXTRACT | DIFF, false,
         "Restore only the entries with these paths and what lies below them; the rest of the index isn't even read.";
     StripComponents = 23, "strip-components", Int, 0, 0, 1024, EXTRACT, false,
         "Take so many components off the front of each path; all that is restored must have them in common.";
-    SkipUnchanged = 24, "skip-unchanged", Choice, 0, 0, 2, EXTRACT, false,
+    SkipUnchanged = 24, "skip-unchanged", Choice, 0, 0, 2, EXTRACT | DIFF, false,
         "Don't touch files that are as the archive has them: 0 rewrite all, 1 where size, time and mode are equal, 2 where size and BLAKE3 are. Other files are replaced unless overwrite is set.";
     Prune = 25, "prune", Flag, 0, 0, 1, EXTRACT, false,
         "Make the tree equal to the archive: after all else succeeded, delete what is not in it, as far as the filters reach. Files are replaced unless overwrite is set.";
@@ -136,6 +138,8 @@ option_table! {
         "Restore everything that is undamaged; what failed is listed and counted, and the call ends with ZNIPPY_E_PARTIAL.";
     Atomic = 27, "atomic", Flag, 0, 0, 1, EXTRACT, false,
         "Restore into a sibling of the destination, which takes its name when it is complete: the old tree or the new, nothing in between.";
+    DryRun = 36, "dry-run", Flag, 0, 0, 1, EXTRACT, false,
+        "Do nothing: plan, look at the destination, report what would be done, and log each action.";
     Untrusted = 37, "untrusted", Flag, 0, 0, 1, EXTRACT, false,
         "For archives from strangers: links must stay inside, names must be portable and must not collide where case or Unicode forms don't count, FIFOs, devices and sockets are refused, set-user-id bits are dropped, and limits apply.";
     MaxBytes = 38, "max-bytes", Int, 0, 0, i64::MAX, EXTRACT, false,
@@ -146,6 +150,8 @@ option_table! {
         "Refuse archives that unpack to more than so many times their own size; 0: no limit, or 1,000 where untrusted is set and this is not.";
     MaxDepth = 41, "max-depth", Int, 0, 0, 1024, EXTRACT, false,
         "Refuse paths of more components than this; 0: no limit, or 128 where untrusted is set and this is not.";
+    DiffMtime = 50, "diff-mtime", Flag, 0, 0, 1, DIFF, false,
+        "Modification times count as a difference too.";
     MaxIndex = 55, "max-index", Int, 0, 0, i64::MAX, EXTRACT, false,
         "Refuse archives whose decoded index has more bytes than this, which bounds the memory that planning takes; 0: 1 GiB, or 64 times the archive where that is more, or 512 MiB where untrusted is set and this is not.";
 }

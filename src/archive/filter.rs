@@ -1,24 +1,29 @@
-//! What of an archive is restored: globs, prefixes, components that are taken off.
+//! What of an archive is meant: globs, prefixes, the host's say, components that are taken off.
 
+use crate::archive::WalkedRow;
 use crate::error::{Error, Result, Status};
 use crate::format::manifest::Part;
 use crate::format::path;
+use crate::format::row::EntryKind;
 use crate::globs::{self, Globs};
-use crate::options::{Key, Options};
+use crate::options::{Candidate, FilterFn, Key, Options};
 
 /// Which entries are wanted, and under which names.
-pub(super) struct Filter {
+pub(crate) struct Filter {
     include: Option<Globs>,
     exclude: Option<Globs>,
     prefixes: Vec<Vec<u8>>,
     /// Directories that everything wanted lies in or is; empty where it may lie anywhere.
     bounds: Vec<Vec<u8>>,
     strip: usize,
+    function: Option<FilterFn>,
+    /// What the function leaves out is to be remembered.
+    remembers: bool,
 }
 
 impl Filter {
     /// What the options say.
-    pub(super) fn new(options: &Options) -> Result<Filter> {
+    pub(crate) fn new(options: &Options) -> Result<Filter> {
         let trimmed = |path: &[u8]| path.strip_suffix(b"/").unwrap_or(path).to_vec();
         let prefixes: Vec<Vec<u8>> = options.bytes(Key::Prefix).map(trimmed).collect();
         let of_globs = || -> Vec<Vec<u8>> {
@@ -31,35 +36,64 @@ impl Filter {
             prefixes,
             bounds: if bounds.iter().any(Vec::is_empty) { Vec::new() } else { bounds },
             strip: usize::try_from(options.get(Key::StripComponents)).unwrap_or(0),
+            function: options.filter(),
+            remembers: options.filter().is_some() && options.flag(Key::Prune),
         })
     }
 
-    /// Whether an entry is restored.
-    pub(super) fn wants(&self, path: &[u8]) -> bool {
+    /// Whether globs and prefixes mean an entry.
+    pub(crate) fn wants(&self, path: &[u8]) -> bool {
         (self.prefixes.is_empty() || self.prefixes.iter().any(|prefix| is_at_or_below(path, prefix)))
             && self.include.as_ref().is_none_or(|globs| globs.matches(path))
             && !self.exclude.as_ref().is_some_and(|globs| globs.matches(path))
     }
 
+    /// Whether the host's function takes an entry; an error of its ends the job.
+    pub(crate) fn takes(&self, candidate: &Candidate<'_>) -> Result<bool> {
+        self.function.as_ref().map_or(Ok(true), |function| function(candidate))
+    }
+
+    /// The same for the entry of a row, which is its first.
+    pub(crate) fn takes_row(&self, row: &WalkedRow<'_>) -> Result<bool> {
+        if self.function.is_none() {
+            return Ok(true);
+        }
+        let attributes = row.row.attributes.unwrap_or_default();
+        let has_bytes = EntryKind::from_number(row.row.kind).is_some_and(EntryKind::has_bytes);
+        self.takes(&Candidate {
+            index: row.entry,
+            path: row.path,
+            kind: row.row.kind,
+            size: attributes.file_size.unwrap_or(0),
+            attributes,
+            hash: has_bytes.then(|| attributes.file_hash.unwrap_or(row.row.checksum)),
+        })
+    }
+
+    /// Whether what the host's function leaves out matters later.
+    pub(crate) fn remembers(&self) -> bool {
+        self.remembers
+    }
+
     /// Whether something at or below a path may be wanted.
-    pub(super) fn reaches_into(&self, path: &[u8]) -> bool {
+    pub(crate) fn reaches_into(&self, path: &[u8]) -> bool {
         let near = |bound: &Vec<u8>| is_at_or_below(path, bound) || is_at_or_below(bound, path);
         (self.bounds.is_empty() || self.bounds.iter().any(near))
             && !self.exclude.as_ref().is_some_and(|globs| globs.matches(path))
     }
 
     /// Whether the root directory's own attributes are of what is restored.
-    pub(super) fn keeps_root(&self) -> bool {
+    pub(crate) fn keeps_root(&self) -> bool {
         self.prefixes.is_empty() && self.include.is_none() && self.strip == 0
     }
 
     /// Whether an index segment may hold something wanted, or a directory that it lies in.
-    pub(super) fn reads(&self, part: &Part) -> bool {
+    pub(crate) fn reads(&self, part: &Part) -> bool {
         self.bounds.is_empty() || self.bounds.iter().any(|bound| may_hold(part, bound))
     }
 
     /// The path without the components that are taken off: those, and the rest; `None` where nothing is left.
-    pub(super) fn split<'p>(&self, path: &'p [u8]) -> Option<(&'p [u8], &'p [u8])> {
+    pub(crate) fn split<'p>(&self, path: &'p [u8]) -> Option<(&'p [u8], &'p [u8])> {
         if self.strip == 0 {
             return Some((&[], path));
         }
@@ -69,7 +103,7 @@ impl Filter {
     }
 
     /// An error where prefixes were asked for and nothing has them.
-    pub(super) fn found_nothing(&self) -> Result<()> {
+    pub(crate) fn found_nothing(&self) -> Result<()> {
         match self.prefixes.first() {
             None => Ok(()),
             Some(prefix) => Err(Error::new(
