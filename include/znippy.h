@@ -477,6 +477,66 @@ struct ArrowArrayStream;
 #define ZNIPPY_PHASE_VERIFY 6
 
 /**
+ * Archives and trees are compared.
+ */
+#define ZNIPPY_PHASE_COMPARE 7
+
+/**
+ * In a difference: there is no such entry on this side.
+ */
+#define ZNIPPY_NO_KIND 4294967295
+
+/**
+ * Only the second side has the entry.
+ */
+#define ZNIPPY_DIFF_ADDED 1
+
+/**
+ * Only the first side has the entry.
+ */
+#define ZNIPPY_DIFF_REMOVED 2
+
+/**
+ * Both sides have the entry, and not the same; see znippy_difference.flags.
+ */
+#define ZNIPPY_DIFF_CHANGED 3
+
+/**
+ * The bytes of a file differ.
+ */
+#define ZNIPPY_DIFFERS_BYTES 1
+
+/**
+ * The modes differ.
+ */
+#define ZNIPPY_DIFFERS_MODE 2
+
+/**
+ * The modification times differ, and count.
+ */
+#define ZNIPPY_DIFFERS_MTIME 4
+
+/**
+ * The targets of symbolic links differ, or the numbers of devices.
+ */
+#define ZNIPPY_DIFFERS_TARGET 8
+
+/**
+ * The kinds differ; nothing else was compared then.
+ */
+#define ZNIPPY_DIFFERS_KIND 16
+
+/**
+ * Users or groups differ, and count.
+ */
+#define ZNIPPY_DIFFERS_OWNER 32
+
+/**
+ * Extended attributes differ.
+ */
+#define ZNIPPY_DIFFERS_XATTR 64
+
+/**
  * znippy_entry_info.mode is recorded.
  */
 #define ZNIPPY_ENTRY_HAS_MODE 1
@@ -535,6 +595,11 @@ struct ArrowArrayStream;
  * Stops the calls whose options have it. Any thread may trigger and query it at any time.
  */
 typedef struct znippy_cancel znippy_cancel;
+
+/**
+ * What two trees differ in: immutable, any number of threads at once. It outlives what was compared.
+ */
+typedef struct znippy_diff znippy_diff;
 
 /**
  * Why a call failed. Made by failing calls, owned by the caller, immutable: any number of threads may read it.
@@ -916,6 +981,108 @@ typedef struct {
      */
     size_t priv_;
 } znippy_buffer;
+
+/**
+ * One difference; sizes are bytes. What one side lacks, or does not record, is 0. Set struct_size before the call.
+ */
+typedef struct {
+    /**
+     * sizeof(znippy_difference), set by the caller.
+     */
+    uint32_t struct_size;
+    /**
+     * ZNIPPY_DIFF_*: which side has the entry.
+     */
+    uint32_t what;
+    /**
+     * ZNIPPY_DIFFERS_*: what differs where both have it.
+     */
+    uint32_t flags;
+    /**
+     * 0.
+     */
+    uint32_t reserved0;
+    /**
+     * The exact path in the archive: NUL-terminated, path_len bytes, not always UTF-8; lives as long as the diff.
+     */
+    const char *path;
+    /**
+     * Bytes of the path, without the NUL.
+     */
+    size_t path_len;
+    /**
+     * Target of a symbolic link on the first side, or NULL. Lives as the path does.
+     */
+    const char *old_target;
+    /**
+     * Bytes of the target, without the NUL.
+     */
+    size_t old_target_len;
+    /**
+     * Target of a symbolic link on the second side, or NULL. Lives as the path does.
+     */
+    const char *new_target;
+    /**
+     * Bytes of the target, without the NUL.
+     */
+    size_t new_target_len;
+    /**
+     * Number of the entry in the first archive, or ZNIPPY_UNKNOWN.
+     */
+    uint64_t old_index;
+    /**
+     * Number of the entry in the second archive, or ZNIPPY_UNKNOWN.
+     */
+    uint64_t new_index;
+    /**
+     * Logical size on the first side.
+     */
+    uint64_t old_size;
+    /**
+     * Logical size on the second side.
+     */
+    uint64_t new_size;
+    /**
+     * Modification time on the first side, in nanoseconds since the epoch.
+     */
+    int64_t old_mtime_ns;
+    /**
+     * Modification time on the second side.
+     */
+    int64_t new_mtime_ns;
+    /**
+     * ZNIPPY_KIND_* on the first side; ZNIPPY_NO_KIND where it has no such entry.
+     */
+    uint32_t old_kind;
+    /**
+     * ZNIPPY_KIND_* on the second side.
+     */
+    uint32_t new_kind;
+    /**
+     * The low 12 mode bits on the first side.
+     */
+    uint32_t old_mode;
+    /**
+     * The low 12 mode bits on the second side.
+     */
+    uint32_t new_mode;
+    /**
+     * User id on the first side.
+     */
+    uint32_t old_uid;
+    /**
+     * User id on the second side.
+     */
+    uint32_t new_uid;
+    /**
+     * Group id on the first side.
+     */
+    uint32_t old_gid;
+    /**
+     * Group id on the second side.
+     */
+    uint32_t new_gid;
+} znippy_difference;
 
 #ifdef __cplusplus
 extern "C" {
@@ -1487,6 +1654,63 @@ znippy_status znippy_listing_get(const znippy_listing *listing,
  * Ownership: takes the listing. Threads: any, once, and not while another thread uses it. Errors: none.
  */
 ZNIPPY_API void znippy_listing_free(znippy_listing *listing);
+
+/**
+ * Compares two archives by their indexes: what the other one has more, less and different, in order of path. No block is
+ * read, and it doesn't matter how each was packed; a hard link is the file that it is a name of. Of the options, those
+ * that select entries count (a path is asked about once, as the first archive has it if it does), and
+ * ZNIPPY_OPT_DIFF_MTIME and ZNIPPY_OPT_RESTORE_IDS make times and owners count. That they differ is no error.
+ *
+ * Ownership: *diff_out is the caller's, freed by znippy_diff_free(). Threads: any number; progress is reported on the
+ * calling one. Errors: any of I/O and format, ZNIPPY_E_CANCELLED, ZNIPPY_E_INVALID_ARGUMENT, ZNIPPY_E_BUSY.
+ */
+ZNIPPY_API
+znippy_status znippy_reader_diff(const znippy_reader *reader,
+                                 const znippy_reader *other,
+                                 const znippy_options *options,
+                                 znippy_diff **diff_out,
+                                 znippy_error **err);
+
+/**
+ * Compares an archive with a directory: what the directory has more, less and different, in order of path. A tree that was
+ * just extracted by the same options is equal. No link is followed; files of equal size are hashed in parallel, unless
+ * ZNIPPY_OPT_SKIP_UNCHANGED is 1, which believes size, time and mode.
+ *
+ * Ownership: *diff_out is the caller's, freed by znippy_diff_free(). Threads: any number; progress is reported on the
+ * calling one. Errors: those of znippy_reader_diff(), and what can't be read in the directory.
+ */
+ZNIPPY_API
+znippy_status znippy_reader_diff_dir(const znippy_reader *reader,
+                                     const char *dir,
+                                     const znippy_options *options,
+                                     znippy_diff **diff_out,
+                                     znippy_error **err);
+
+/**
+ * Number of differences; 0 for NULL.
+ *
+ * Ownership: takes nothing. Threads: any number. Errors: none.
+ */
+ZNIPPY_API uint64_t znippy_diff_count(const znippy_diff *diff);
+
+/**
+ * One difference, from 0, in order of path.
+ *
+ * Ownership: the caller's struct, with struct_size set; its strings live as long as the diff.
+ * Threads: any number. Errors: ZNIPPY_E_INVALID_ARGUMENT, also for a position beyond the end.
+ */
+ZNIPPY_API
+znippy_status znippy_diff_get(const znippy_diff *diff,
+                              uint64_t position,
+                              znippy_difference *difference_out,
+                              znippy_error **err);
+
+/**
+ * Frees a diff and with it the strings that came from it; NULL is fine.
+ *
+ * Ownership: takes the diff. Threads: any, once, and not while another thread uses it. Errors: none.
+ */
+ZNIPPY_API void znippy_diff_free(znippy_diff *diff);
 
 /**
  * Frees the bytes and zeroes the struct, so that a second call does nothing; NULL is fine. The struct itself is

@@ -28,6 +28,8 @@ pub enum Phase {
     Extract = 5,
     /// Bytes are checked against their hashes.
     Verify = 6,
+    /// Archives and trees are compared.
+    Compare = 7,
 }
 
 /// One report.

@@ -14,7 +14,7 @@ use znippy::format::row::EntryKind;
 use znippy::options::OPTION_TABLE;
 
 /// The files in the order of the header's sections.
-const SOURCES: [&str; 13] = [
+const SOURCES: [&str; 14] = [
     "constants",
     "types",
     "library",
@@ -26,6 +26,7 @@ const SOURCES: [&str; 13] = [
     "reader",
     "entries",
     "listing",
+    "diff",
     "buffer",
     "arrow",
 ];

@@ -47,6 +47,12 @@ fn layouts() -> Vec<Layout> {
             struct_size: 0, format_version: 4, archive_size: 8, entries: 16, segments: 24, blobs: 32,
             payload_size: 40, index_size: 48, archive_digest: 56,
         }),
+        layout!(znippy_difference: 144 {
+            struct_size: 0, what: 4, flags: 8, reserved0: 12, path: 16, path_len: 24, old_target: 32,
+            old_target_len: 40, new_target: 48, new_target_len: 56, old_index: 64, new_index: 72, old_size: 80,
+            new_size: 88, old_mtime_ns: 96, new_mtime_ns: 104, old_kind: 112, new_kind: 116, old_mode: 120,
+            new_mode: 124, old_uid: 128, new_uid: 132, old_gid: 136, new_gid: 140,
+        }),
         layout!(znippy_progress: 56 {
             struct_size: 0, phase: 4, entries_done: 8, entries_total: 16, bytes_done: 24, bytes_total: 32,
             path: 40, path_len: 48,

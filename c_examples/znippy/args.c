@@ -12,7 +12,7 @@ struct words {
     char **end;
 };
 
-bool request_has(const struct request *request, unsigned flag) {
+bool request_has(const struct request *request, uint64_t flag) {
     return (request->flags & flag) != 0;
 }
 
@@ -204,16 +204,25 @@ static bool parse_letters(struct request *request, const char *word, struct word
     return true;
 }
 
-static bool more_operands(const struct command *command) {
-    return strstr(command->operands, "...") != NULL;
+/* Whether there are as many operands as the command takes; one flag makes unpack take others. */
+static bool check_operands(const struct request *request) {
+    const struct command *command = request->command;
+    bool to_stdout = request_has(request, FLAG_TO_STDOUT);
+    const char *operands = to_stdout ? "ARCHIVE [NAME|GLOB]..." : command->operands;
+    int least = to_stdout ? 1 : command->operand_count;
+    char what[64];
+    if (request->operand_count > least && !strstr(operands, "...")) {
+        return mistake(request, request->operands[least], "one name too many");
+    }
+    if (request->operand_count < least) {
+        snprintf(what, sizeof what, "%s takes %s", command->name, operands);
+        return mistake(request, command->name, what);
+    }
+    return true;
 }
 
 /* Operands take the places of words that were read before them. */
 static bool add_operand(struct request *request, char *word) {
-    const struct command *command = request->command;
-    if (request->operand_count >= command->operand_count && !more_operands(command)) {
-        return mistake(request, word, "one name too many");
-    }
     if (word[0] == '\0') {
         return mistake(request, "''", "a name can't be empty");
     }
@@ -252,10 +261,5 @@ bool request_parse(struct request *request, int count, char **words) {
     if (!parse_words(request, &rest)) {
         return false;
     }
-    if (request_has(request, FLAG_HELP) || request->operand_count >= request->command->operand_count) {
-        return true;
-    }
-    char what[64];
-    snprintf(what, sizeof what, "%s takes %s", request->command->name, request->command->operands);
-    return mistake(request, request->command->name, what);
+    return request_has(request, FLAG_HELP) || check_operands(request);
 }

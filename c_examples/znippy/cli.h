@@ -6,7 +6,8 @@
  *   help.c      texts for people who ask
  *   jobs.c      pack, unpack, verify
  *   list.c      list;  select.c  which entries of an archive are meant
- *   cat.c       cat
+ *   cat.c       cat, and unpack --to-stdout
+ *   diff.c      diff
  *   info.c      info
  *   progress.c  the bar on a terminal
  *   report.c    the counts of a finished job
@@ -26,47 +27,49 @@
 
 #include "znippy.h"
 
-enum { CODE_OK = 0, CODE_FAILED = 1, CODE_USAGE = 2, CODE_PARTIAL = 3, CODE_INTERRUPTED = 130 };
+enum { CODE_OK = 0, CODE_FAILED = 1, CODE_USAGE = 2, CODE_PARTIAL = 3, CODE_DIFFERENT = 4, CODE_INTERRUPTED = 130 };
 
 /* The numbers of options lie below this; some are not used. */
 enum { OPTIONS_END = 256 };
 
 /* ---- the command line ---- */
 
-enum {
-    FLAG_LEVEL = 1 << 0,
-    FLAG_PRESET = 1 << 1,
-    FLAG_THREADS = 1 << 2,
-    FLAG_NO_SKIP = 1 << 3,
-    FLAG_FORCE = 1 << 4,
-    FLAG_SET = 1 << 5,
-    FLAG_QUIET = 1 << 6,
-    FLAG_STATS = 1 << 7,
-    FLAG_JSON = 1 << 8,
-    FLAG_LONG = 1 << 9,
-    FLAG_NULL = 1 << 10,
-    FLAG_QUICK = 1 << 11,
-    FLAG_HELP = 1 << 12,
-    FLAG_INCLUDE = 1 << 13,
-    FLAG_EXCLUDE = 1 << 14,
-    FLAG_PREFIX = 1 << 15,
-    FLAG_STRIP = 1 << 16,
-    FLAG_OVERWRITE = 1 << 17,
-    FLAG_UNCHANGED = 1 << 18,
-    FLAG_CHECKSUM = 1 << 19,
-    FLAG_PRUNE = 1 << 20,
-    FLAG_KEEP_GOING = 1 << 21,
-    FLAG_OFFSET = 1 << 22,
-    FLAG_LENGTH = 1 << 23,
-    FLAG_ATOMIC = 1 << 24,
-    /* --untrusted and the limits, which set options and nothing else */
-    FLAG_LIMITS = 1 << 30
-};
+/* Flags of the command line, as bits. Macros, since an enum of C11 has no 64. */
+#define FLAG_LEVEL (UINT64_C(1) << 0)
+#define FLAG_PRESET (UINT64_C(1) << 1)
+#define FLAG_THREADS (UINT64_C(1) << 2)
+#define FLAG_NO_SKIP (UINT64_C(1) << 3)
+#define FLAG_FORCE (UINT64_C(1) << 4)
+#define FLAG_SET (UINT64_C(1) << 5)
+#define FLAG_QUIET (UINT64_C(1) << 6)
+#define FLAG_STATS (UINT64_C(1) << 7)
+#define FLAG_JSON (UINT64_C(1) << 8)
+#define FLAG_LONG (UINT64_C(1) << 9)
+#define FLAG_NULL (UINT64_C(1) << 10)
+#define FLAG_QUICK (UINT64_C(1) << 11)
+#define FLAG_HELP (UINT64_C(1) << 12)
+#define FLAG_INCLUDE (UINT64_C(1) << 13)
+#define FLAG_EXCLUDE (UINT64_C(1) << 14)
+#define FLAG_PREFIX (UINT64_C(1) << 15)
+#define FLAG_STRIP (UINT64_C(1) << 16)
+#define FLAG_OVERWRITE (UINT64_C(1) << 17)
+#define FLAG_UNCHANGED (UINT64_C(1) << 18)
+#define FLAG_CHECKSUM (UINT64_C(1) << 19)
+#define FLAG_PRUNE (UINT64_C(1) << 20)
+#define FLAG_KEEP_GOING (UINT64_C(1) << 21)
+#define FLAG_OFFSET (UINT64_C(1) << 22)
+#define FLAG_LENGTH (UINT64_C(1) << 23)
+#define FLAG_ATOMIC (UINT64_C(1) << 24)
+#define FLAG_LIMITS (UINT64_C(1) << 30)
+#define FLAG_DRY_RUN (UINT64_C(1) << 31)
+#define FLAG_VERBOSE (UINT64_C(1) << 32)
+#define FLAG_TO_STDOUT (UINT64_C(1) << 33)
+#define FLAG_MTIME (UINT64_C(1) << 34)
 
 /* A flag of the command line. Where `option` is set, the flag sets that option of the library, and its help
  * and bounds come from the library. */
 struct flag {
-    unsigned id;
+    uint64_t id;
     char letter; /* or 0 */
     const char *name;
     const char *value; /* what to call the value, or NULL for flags without one */
@@ -80,7 +83,7 @@ struct command {
     const char *name;
     const char *operands; /* with "..." at the end, more may follow */
     int operand_count;    /* at least */
-    unsigned flags;
+    uint64_t flags;
     const char *summary;
     int (*run)(const struct request *request);
 };
@@ -90,7 +93,7 @@ struct request {
     const struct command *command;
     char **operands;         /* words of the command line */
     int operand_count;
-    unsigned flags;          /* those that were given */
+    uint64_t flags;          /* those that were given */
     uint64_t offset, length; /* --offset, --length */
     znippy_options *options; /* owned; carries the cancel token */
 };
@@ -99,7 +102,7 @@ extern const struct command COMMANDS[]; /* ends with a row without a name */
 extern const struct flag FLAGS[];       /* ends with a row without an id */
 
 const struct command *command_find(const char *name);
-bool request_has(const struct request *request, unsigned flag);
+bool request_has(const struct request *request, uint64_t flag);
 
 /* Reads the words after the command's name. A mistake is told on standard error, and false comes back. */
 bool request_parse(struct request *request, int count, char **words);
@@ -112,6 +115,8 @@ int run_unpack(const struct request *request);
 int run_verify(const struct request *request);
 int run_list(const struct request *request);
 int run_cat(const struct request *request);
+int run_to_stdout(const struct request *request);
+int run_diff(const struct request *request);
 int run_info(const struct request *request);
 
 /* Help on everything, on a command, or on "options"; a usage error for other topics. */

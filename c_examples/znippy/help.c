@@ -116,7 +116,7 @@ static int overview(void) {
     put_row("help [COMMAND]", "Print help on a command.");
     put_row("help options", "Print the options for --set.");
     put_row("--version", "Print the version.");
-    printf("\nExit codes: 0 done, 1 failed, 2 wrong usage, 3 done in part, 130 interrupted.\n");
+    printf("\nExit codes: 0 done, 1 failed, 2 wrong usage, 3 done in part, 4 differences found, 130 interrupted.\n");
     return CODE_OK;
 }
 

@@ -30,11 +30,30 @@ static int left_out(const znippy_stats *stats, const char *subject) {
 
 /* Names what was left out or failed while the job went on. */
 static void on_log(void *user_data, int32_t level, const char *message, size_t len) {
-    (void)level;
     progress_clear(user_data);
+    if (level > ZNIPPY_LOG_WARNING) { /* what --verbose asks for */
+        put_escaped(stdout, message, len);
+        putchar('\n');
+        return;
+    }
     fputs("znippy: ", stderr);
     put_escaped(stderr, message, len);
     fputc('\n', stderr);
+}
+
+/* The library keeps and tells the first failures, and counts all. */
+static void tell_of_more(const znippy_error *error, const znippy_stats *stats) {
+    uint64_t told = znippy_error_failure_count(error);
+    if (stats->failed > told) {
+        fprintf(stderr, "znippy: and %" PRIu64 " more entries were not restored\n", stats->failed - told);
+    }
+}
+
+/* What a dry run found out. */
+static void summary(const znippy_stats *stats) {
+    char bytes[SIZE_TEXT];
+    printf("would create %" PRIu64 ", replace %" PRIu64 ", delete %" PRIu64 ", keep %" PRIu64 "; %s to write\n",
+           stats->created, stats->replaced, stats->pruned, stats->kept, size_text(stats->bytes_out, bytes));
 }
 
 static int run_job(const struct request *request, job_fn job, const char *verb) {
@@ -44,7 +63,8 @@ static int run_job(const struct request *request, job_fn job, const char *verb) 
     memset(&stats, 0, sizeof stats);
     stats.struct_size = sizeof stats;
     progress_attach(&bar, request->options, request_has(request, FLAG_QUIET));
-    znippy_options_set_log(request->options, ZNIPPY_LOG_WARNING, on_log, &bar, NULL);
+    int32_t level = request_has(request, FLAG_VERBOSE) ? ZNIPPY_LOG_INFO : ZNIPPY_LOG_WARNING;
+    znippy_options_set_log(request->options, level, on_log, &bar, NULL);
     znippy_status status = job(request, &stats, &error);
     progress_clear(&bar);
     if (status != ZNIPPY_OK && status != ZNIPPY_E_PARTIAL) {
@@ -53,7 +73,11 @@ static int run_job(const struct request *request, job_fn job, const char *verb) 
     if (request_has(request, FLAG_STATS | FLAG_JSON)) {
         report_print(&stats, request_has(request, FLAG_JSON));
     }
+    if (request_has(request, FLAG_DRY_RUN) && !request_has(request, FLAG_QUIET | FLAG_STATS | FLAG_JSON)) {
+        summary(&stats);
+    }
     if (status == ZNIPPY_E_PARTIAL) {
+        tell_of_more(error, &stats);
         znippy_error_free(error);
     }
     if (stats.skipped + stats.failed > 0) {
@@ -91,7 +115,14 @@ int run_pack(const struct request *request) {
 }
 
 int run_unpack(const struct request *request) {
-    return run_job(request, unpack, "unpacked");
+    if (!request_has(request, FLAG_TO_STDOUT)) {
+        return run_job(request, unpack, request_has(request, FLAG_DRY_RUN) ? "would unpack" : "unpacked");
+    }
+    if (request->flags & (FLAG_INCLUDE | FLAG_EXCLUDE | FLAG_PREFIX | FLAG_STRIP | FLAG_DRY_RUN)) {
+        return complain(CODE_USAGE, "--to-stdout", "it takes names and globs after the archive, and no filters",
+                        "see 'znippy help unpack'");
+    }
+    return run_to_stdout(request);
 }
 
 int run_verify(const struct request *request) {

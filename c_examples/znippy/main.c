@@ -3,21 +3,31 @@
 
 #include <string.h>
 
-enum {
-    JOB_FLAGS = FLAG_THREADS | FLAG_SET | FLAG_QUIET | FLAG_STATS | FLAG_JSON | FLAG_HELP,
-    FILTER_FLAGS = FLAG_INCLUDE | FLAG_EXCLUDE | FLAG_PREFIX | FLAG_STRIP,
-    UPDATE_FLAGS = FLAG_FORCE | FLAG_OVERWRITE | FLAG_UNCHANGED | FLAG_CHECKSUM | FLAG_PRUNE,
-    UNPACK_FLAGS = JOB_FLAGS | FILTER_FLAGS | UPDATE_FLAGS | FLAG_KEEP_GOING | FLAG_ATOMIC | FLAG_LIMITS,
-    PACK_FLAGS = JOB_FLAGS | FLAG_LEVEL | FLAG_PRESET | FLAG_NO_SKIP | FLAG_FORCE
-};
+/* Which flags each command takes. */
+#define JOB_FLAGS \
+    (FLAG_THREADS | FLAG_SET | FLAG_QUIET | FLAG_STATS | FLAG_JSON | FLAG_HELP)
+#define FILTER_FLAGS \
+    (FLAG_INCLUDE | FLAG_EXCLUDE | FLAG_PREFIX | FLAG_STRIP)
+#define UPDATE_FLAGS \
+    (FLAG_FORCE | FLAG_OVERWRITE | FLAG_UNCHANGED | FLAG_CHECKSUM | FLAG_PRUNE)
+#define UNPACK_FLAGS \
+    (JOB_FLAGS | FILTER_FLAGS | UPDATE_FLAGS | FLAG_KEEP_GOING | FLAG_ATOMIC | FLAG_LIMITS | \
+     FLAG_DRY_RUN | FLAG_VERBOSE | FLAG_TO_STDOUT)
+#define PACK_FLAGS \
+    (JOB_FLAGS | FLAG_LEVEL | FLAG_PRESET | FLAG_NO_SKIP | FLAG_FORCE)
+#define DIFF_FLAGS \
+    (FLAG_THREADS | FLAG_SET | FLAG_QUIET | FLAG_JSON | FLAG_HELP | FLAG_INCLUDE | FLAG_EXCLUDE | \
+     FLAG_PREFIX | FLAG_UNCHANGED | FLAG_MTIME)
 
 const struct command COMMANDS[] = {
     {"pack", "DIR ARCHIVE", 2, PACK_FLAGS, "Pack a directory into an archive.", run_pack},
-    {"unpack", "ARCHIVE DIR", 2, UNPACK_FLAGS, "Restore the tree of an archive.", run_unpack},
+    {"unpack", "ARCHIVE DIR", 2, UNPACK_FLAGS, "Restore the tree of an archive; with --to-stdout ARCHIVE [NAME|GLOB]...", run_unpack},
     {"list", "ARCHIVE [NAME|GLOB]...", 1, FLAG_LONG | FLAG_JSON | FLAG_NULL | FLAG_HELP,
      "Print the names in an archive.", run_list},
     {"cat", "ARCHIVE PATH", 2, FLAG_OFFSET | FLAG_LENGTH | FLAG_HELP,
      "Write one file of an archive, or a part of it, to standard output.", run_cat},
+    {"diff", "ARCHIVE ARCHIVE|DIR", 2, DIFF_FLAGS,
+     "Print what is different in another archive or in a directory: A added, D deleted, M changed.", run_diff},
     {"verify", "ARCHIVE", 1, JOB_FLAGS | FLAG_QUICK, "Check every byte of an archive.", run_verify},
     {"info", "ARCHIVE", 1, FLAG_JSON | FLAG_HELP, "Print digests, counts, sizes and options of an archive.", run_info},
     {NULL, NULL, 0, 0, NULL, NULL}};
@@ -44,6 +54,11 @@ const struct flag FLAGS[] = {
     {FLAG_LIMITS, 0, "max-ratio", "N", "max-ratio", NULL},
     {FLAG_LIMITS, 0, "max-depth", "N", "max-depth", NULL},
     {FLAG_LIMITS, 0, "max-index", "N", "max-index", NULL},
+    {FLAG_DRY_RUN, 0, "dry-run", NULL, "dry-run", NULL},
+    {FLAG_VERBOSE, 'v', "verbose", NULL, NULL, "With --dry-run: print each action, one a line."},
+    {FLAG_TO_STDOUT, 0, "to-stdout", NULL, NULL,
+     "Write the bytes of all files, or of those that are named, to standard output in the order of the archive."},
+    {FLAG_MTIME, 0, "mtime", NULL, "diff-mtime", NULL},
     {FLAG_SET, 0, "set", "OPTION=VALUE", NULL, "Set any option; 'znippy help options' lists them."},
     {FLAG_QUIET, 'q', "quiet", NULL, NULL, "No progress bar and no closing line, also on a terminal."},
     {FLAG_STATS, 0, "stats", NULL, NULL, "Print the whole report at the end."},

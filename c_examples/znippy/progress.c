@@ -29,6 +29,7 @@ static const char *phase_name(uint32_t phase) {
     case ZNIPPY_PHASE_LIST: return "reading the index";
     case ZNIPPY_PHASE_EXTRACT: return "unpacking";
     case ZNIPPY_PHASE_VERIFY: return "verifying";
+    case ZNIPPY_PHASE_COMPARE: return "comparing";
     default: return "working";
     }
 }

@@ -11,10 +11,12 @@
 //! batches     the index as Arrow record batches
 //! structure   what spans segments: order, parents, slices that add up
 //! verify      everything
+//! diff        what is different in another archive, or in a directory
 //! ```
 
 mod batches;
 mod cache;
+mod diff;
 pub(crate) mod filter;
 mod list;
 mod lookup;
@@ -25,6 +27,7 @@ mod structure;
 mod verify;
 
 pub use batches::IndexBatches;
+pub use diff::{Difference, Flags, Side, What};
 pub use list::{Entry, Listing};
 pub use open::{Archive, Info};
 pub use source::{FileSource, MemorySource, Source};

@@ -150,6 +150,33 @@ pub const ZNIPPY_PHASE_LIST: u32 = 4;
 pub const ZNIPPY_PHASE_EXTRACT: u32 = 5;
 /// Bytes are checked against their hashes.
 pub const ZNIPPY_PHASE_VERIFY: u32 = 6;
+/// Archives and trees are compared.
+pub const ZNIPPY_PHASE_COMPARE: u32 = 7;
+
+/// In a difference: there is no such entry on this side.
+pub const ZNIPPY_NO_KIND: u32 = 0xFFFF_FFFF;
+
+/// Only the second side has the entry.
+pub const ZNIPPY_DIFF_ADDED: u32 = 1;
+/// Only the first side has the entry.
+pub const ZNIPPY_DIFF_REMOVED: u32 = 2;
+/// Both sides have the entry, and not the same; see znippy_difference.flags.
+pub const ZNIPPY_DIFF_CHANGED: u32 = 3;
+
+/// The bytes of a file differ.
+pub const ZNIPPY_DIFFERS_BYTES: u32 = 1;
+/// The modes differ.
+pub const ZNIPPY_DIFFERS_MODE: u32 = 2;
+/// The modification times differ, and count.
+pub const ZNIPPY_DIFFERS_MTIME: u32 = 4;
+/// The targets of symbolic links differ, or the numbers of devices.
+pub const ZNIPPY_DIFFERS_TARGET: u32 = 8;
+/// The kinds differ; nothing else was compared then.
+pub const ZNIPPY_DIFFERS_KIND: u32 = 16;
+/// Users or groups differ, and count.
+pub const ZNIPPY_DIFFERS_OWNER: u32 = 32;
+/// Extended attributes differ.
+pub const ZNIPPY_DIFFERS_XATTR: u32 = 64;
 
 /// znippy_entry_info.mode is recorded.
 pub const ZNIPPY_ENTRY_HAS_MODE: u32 = 1;
@@ -181,6 +208,7 @@ pub const ZNIPPY_UNKNOWN: u64 = u64::MAX;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::archive::{Flags, What};
     use crate::error::STATUS_TABLE;
     use crate::format::row::EntryKind;
     use crate::options::{Key, OPTION_TABLE};
@@ -290,8 +318,21 @@ mod tests {
             (ZNIPPY_PHASE_LIST, Phase::List),
             (ZNIPPY_PHASE_EXTRACT, Phase::Extract),
             (ZNIPPY_PHASE_VERIFY, Phase::Verify),
+            (ZNIPPY_PHASE_COMPARE, Phase::Compare),
         ];
         assert!(phases.iter().all(|(number, phase)| *number == *phase as u32));
+        let whats = [ZNIPPY_DIFF_ADDED, ZNIPPY_DIFF_REMOVED, ZNIPPY_DIFF_CHANGED];
+        assert_eq!(whats, [What::Added as u32, What::Removed as u32, What::Changed as u32]);
+        let differs = [
+            (ZNIPPY_DIFFERS_BYTES, Flags::BYTES),
+            (ZNIPPY_DIFFERS_MODE, Flags::MODE),
+            (ZNIPPY_DIFFERS_MTIME, Flags::MTIME),
+            (ZNIPPY_DIFFERS_TARGET, Flags::TARGET),
+            (ZNIPPY_DIFFERS_KIND, Flags::KIND),
+            (ZNIPPY_DIFFERS_OWNER, Flags::OWNER),
+            (ZNIPPY_DIFFERS_XATTR, Flags::XATTR),
+        ];
+        assert!(differs.iter().all(|(number, flag)| *number == flag.0));
         assert_eq!(ZNIPPY_UNKNOWN, UNKNOWN);
         assert_eq!((ZNIPPY_LOG_WARNING, ZNIPPY_LOG_INFO), (LogLevel::Warning as i32, LogLevel::Info as i32));
     }

@@ -69,7 +69,7 @@ pub(super) fn strings(path: &[u8], target: Option<&[u8]>) -> Result<Vec<u8>> {
     Ok(text)
 }
 
-fn append(text: &mut Vec<u8>, bytes: &[u8]) -> Result<()> {
+pub(super) fn append(text: &mut Vec<u8>, bytes: &[u8]) -> Result<()> {
     // Grows by doubling, as the total isn't known before; still an error and not an abort.
     text.try_reserve(bytes.len().saturating_add(1))
         .map_err(|_| Error::new(Status::NoMemory, "no memory for the paths of a listing; ask for fewer entries"))?;

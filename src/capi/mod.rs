@@ -6,7 +6,7 @@
 //! constants  statuses, options, kinds, phases, flags      types     public structs and their sizes
 //! boundary   panics end here                              handle    tags, poison, entering a handle
 //! pointer    arguments from C                             callback  user data, progress, re-entry
-//! library  error  options  cancel  oneshot  open  reader  entries  listing   the functions
+//! library  error  options  cancel  oneshot  open  reader  entries  listing  diff   the functions
 //! source     bytes through the host's callbacks           buffer    library memory for one entry
 //! arrow      the index through the Arrow C data and stream interfaces
 //! ```
@@ -24,6 +24,7 @@ mod buffer;
 mod callback;
 mod cancel;
 mod constants;
+mod diff;
 mod entries;
 mod error;
 mod handle;
@@ -41,6 +42,7 @@ pub use arrow::*;
 pub use buffer::*;
 pub use cancel::*;
 pub use constants::*;
+pub use diff::*;
 pub use entries::*;
 pub use error::*;
 pub use library::*;

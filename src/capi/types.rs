@@ -168,6 +168,60 @@ pub struct znippy_archive_info {
     pub archive_digest: [u8; 32],
 }
 
+/// One difference; sizes are bytes. What one side lacks, or does not record, is 0. Set struct_size before the call.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct znippy_difference {
+    /// sizeof(znippy_difference), set by the caller.
+    pub struct_size: u32,
+    /// ZNIPPY_DIFF_*: which side has the entry.
+    pub what: u32,
+    /// ZNIPPY_DIFFERS_*: what differs where both have it.
+    pub flags: u32,
+    /// 0.
+    pub reserved0: u32,
+    /// The exact path in the archive: NUL-terminated, path_len bytes, not always UTF-8; lives as long as the diff.
+    pub path: *const c_char,
+    /// Bytes of the path, without the NUL.
+    pub path_len: usize,
+    /// Target of a symbolic link on the first side, or NULL. Lives as the path does.
+    pub old_target: *const c_char,
+    /// Bytes of the target, without the NUL.
+    pub old_target_len: usize,
+    /// Target of a symbolic link on the second side, or NULL. Lives as the path does.
+    pub new_target: *const c_char,
+    /// Bytes of the target, without the NUL.
+    pub new_target_len: usize,
+    /// Number of the entry in the first archive, or ZNIPPY_UNKNOWN.
+    pub old_index: u64,
+    /// Number of the entry in the second archive, or ZNIPPY_UNKNOWN.
+    pub new_index: u64,
+    /// Logical size on the first side.
+    pub old_size: u64,
+    /// Logical size on the second side.
+    pub new_size: u64,
+    /// Modification time on the first side, in nanoseconds since the epoch.
+    pub old_mtime_ns: i64,
+    /// Modification time on the second side.
+    pub new_mtime_ns: i64,
+    /// ZNIPPY_KIND_* on the first side; ZNIPPY_NO_KIND where it has no such entry.
+    pub old_kind: u32,
+    /// ZNIPPY_KIND_* on the second side.
+    pub new_kind: u32,
+    /// The low 12 mode bits on the first side.
+    pub old_mode: u32,
+    /// The low 12 mode bits on the second side.
+    pub new_mode: u32,
+    /// User id on the first side.
+    pub old_uid: u32,
+    /// User id on the second side.
+    pub new_uid: u32,
+    /// Group id on the first side.
+    pub old_gid: u32,
+    /// Group id on the second side.
+    pub new_gid: u32,
+}
+
 /// How far a job is.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
@@ -228,6 +282,10 @@ unsafe impl Sized32 for znippy_entry_info {
 // SAFETY: as above.
 unsafe impl Sized32 for znippy_stats {
     const MINIMUM: usize = offset_of!(znippy_stats, replaced) + size_of::<u64>();
+}
+// SAFETY: as above.
+unsafe impl Sized32 for znippy_difference {
+    const MINIMUM: usize = offset_of!(znippy_difference, new_gid) + size_of::<u32>();
 }
 // SAFETY: as above.
 unsafe impl Sized32 for znippy_archive_info {

@@ -1,0 +1,206 @@
+//! A directory in the order in which an index would have it: by the bytes of whole paths, so that what is below `a`
+//! comes after `a-b`. No link is followed, and a directory at a time is listed.
+
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
+use rustix::io::Errno;
+
+use crate::archive::diff::sides::Side;
+use crate::archive::filter::Filter;
+use crate::beneath::{Access, DirectoryCache, Root};
+use crate::error::{Error, Result};
+use crate::format::hash::Digest;
+use crate::format::path;
+use crate::format::row::EntryKind;
+use crate::progress::{CancelToken, Reporter, UNKNOWN};
+
+/// A tree that is compared.
+pub(super) struct Tree {
+    root: Root,
+}
+
+/// Something in a directory that is still to come, as it sorts: with a slash at its end it is what lies below a name.
+type Pending = Vec<u8>;
+
+/// Names of a tree that globs and prefixes mean, in order.
+pub(super) struct Walk<'a> {
+    tree: &'a Tree,
+    filter: &'a Filter,
+    /// Directories on the way down: their paths, and what is to come in each, the first last.
+    levels: Vec<(Vec<u8>, Vec<Pending>)>,
+    handles: DirectoryCache<OwnedFd>,
+    /// Directories listed so far, for their numbers.
+    listed: u32,
+    numbers: Vec<u32>,
+    next: Option<(Vec<u8>, Side)>,
+}
+
+impl Tree {
+    /// Opens a directory; the caller's own path may lead through links.
+    pub(super) fn open(directory: &Path) -> Result<Tree> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let handle = rustix::fs::open(directory, flags, Mode::empty())
+            .map_err(|errno| Error::os("can't open the directory", errno).with_path(directory))?;
+        Ok(Tree { root: Root::new(handle) })
+    }
+
+    /// BLAKE3 of a file that had `size` bytes; `None` where it is another file by now.
+    pub(super) fn hash(
+        &self,
+        path: &[u8],
+        size: u64,
+        cancel: &CancelToken,
+        buffer: &mut [u8],
+    ) -> Result<Option<Digest>> {
+        let failed = |errno| Error::os("can't read the file", errno).with_entry(path);
+        let (parent, name) = path::split(path);
+        let directory = self.root.open(parent, Access::Handle).map_err(failed)?;
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&directory, name, flags, Mode::empty()).map_err(failed)?;
+        let status = rustix::fs::fstat(&file).map_err(failed)?;
+        if FileType::from_raw_mode(status.st_mode) != FileType::RegularFile || status.st_size as u64 != size {
+            return Ok(None);
+        }
+        let mut hasher = blake3::Hasher::new();
+        let mut offset = 0;
+        while offset < size {
+            cancel.check()?;
+            match rustix::io::pread(&file, &mut *buffer, offset) {
+                Ok(0) => return Ok(None),
+                Ok(read) => {
+                    hasher.update(&buffer[..read]);
+                    offset += read as u64;
+                }
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(failed(errno)),
+            }
+        }
+        Ok((offset == size).then(|| *hasher.finalize().as_bytes()))
+    }
+
+    fn list(&self, path: &[u8]) -> Result<Vec<Pending>> {
+        let failed = |errno| Error::os("can't list the directory", errno).with_entry(path);
+        let readable = self.root.open(path, Access::Read).map_err(failed)?;
+        let mut names = Vec::new();
+        let mut entries = rustix::fs::Dir::new(readable).map_err(failed)?;
+        while let Some(entry) = entries.read() {
+            let entry = entry.map_err(failed)?;
+            let name = entry.file_name().to_bytes();
+            if matches!(name, b"." | b"..") {
+                continue;
+            }
+            names.push(name.to_vec());
+            if matches!(entry.file_type(), FileType::Directory | FileType::Unknown) {
+                names.push([name, b"/"].concat());
+            }
+        }
+        names.sort_unstable_by(|a, b| b.cmp(a));
+        Ok(names)
+    }
+}
+
+impl<'a> Walk<'a> {
+    /// From the start.
+    pub(super) fn new(tree: &'a Tree, filter: &'a Filter) -> Result<Walk<'a>> {
+        let levels = vec![(Vec::new(), tree.list(b"")?)];
+        let handles = DirectoryCache::new(1);
+        Ok(Walk { tree, filter, levels, handles, listed: 0, numbers: vec![0], next: None })
+    }
+
+    /// The next entry.
+    pub(super) fn peek(&mut self, reporter: &mut Reporter) -> Result<Option<&(Vec<u8>, Side)>> {
+        while self.next.is_none() {
+            let Some((directory, pending)) = self.levels.last_mut() else { return Ok(None) };
+            let Some(name) = pending.pop() else {
+                self.levels.pop();
+                self.numbers.pop();
+                continue;
+            };
+            reporter.tick(None)?;
+            let (name, below) = match name.strip_suffix(b"/") {
+                Some(name) => (name, true),
+                None => (name.as_slice(), false),
+            };
+            let full = if directory.is_empty() { name.to_vec() } else { [directory.as_slice(), b"/", name].concat() };
+            if below {
+                if self.filter.reaches_into(&full) && self.is_directory(&full)? {
+                    self.listed += 1;
+                    self.numbers.push(self.listed);
+                    let pending = self.tree.list(&full)?;
+                    self.levels.push((full, pending));
+                }
+            } else if self.filter.wants(&full) {
+                self.next = self.side(&full)?.map(|side| (full, side));
+            }
+        }
+        Ok(self.next.as_ref())
+    }
+
+    /// Takes what [`Walk::peek`] showed.
+    pub(super) fn take(&mut self) -> Option<(Vec<u8>, Side)> {
+        self.next.take()
+    }
+
+    fn is_directory(&mut self, full: &[u8]) -> Result<bool> {
+        let status = self.status(full)?;
+        Ok(status.is_some_and(|status| FileType::from_raw_mode(status.st_mode) == FileType::Directory))
+    }
+
+    /// `None` where the name went meanwhile.
+    fn status(&mut self, full: &[u8]) -> Result<Option<Stat>> {
+        let name = path::split(full).1;
+        match rustix::fs::statat(self.handle(full)?, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(status) => Ok(Some(status)),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(Error::os("can't look at it", errno).with_entry(full)),
+        }
+    }
+
+    /// A handle of the directory that a path is in, which is the one that is being walked.
+    fn handle(&mut self, full: &[u8]) -> Result<&OwnedFd> {
+        let number = self.numbers.last().copied().unwrap_or(0);
+        let (parent, _) = path::split(full);
+        let tree = self.tree;
+        let failed = |errno| Error::os("can't open the directory", errno).with_entry(parent);
+        self.handles.get(number, || tree.root.open(parent, Access::Handle)).map_err(failed)
+    }
+
+    fn side(&mut self, full: &[u8]) -> Result<Option<Side>> {
+        let Some(status) = self.status(full)? else { return Ok(None) };
+        let kind = kind_of(&status);
+        let target = if kind == EntryKind::Symlink {
+            let name = path::split(full).1;
+            let target = rustix::fs::readlinkat(self.handle(full)?, name, Vec::new());
+            Some(target.map_err(|errno| Error::os("can't read the link", errno).with_entry(full))?.into_bytes())
+        } else {
+            None
+        };
+        let is_device = matches!(kind, EntryKind::CharDevice | EntryKind::BlockDevice);
+        Ok(Some(Side {
+            index: UNKNOWN,
+            kind: kind as u8,
+            size: if kind == EntryKind::File { status.st_size as u64 } else { 0 },
+            mode: (kind != EntryKind::Symlink).then_some(status.st_mode & 0o7777),
+            mtime_ns: Some(status.st_mtime.saturating_mul(1_000_000_000).saturating_add(status.st_mtime_nsec as i64)),
+            uid: Some(status.st_uid),
+            gid: Some(status.st_gid),
+            rdev: is_device.then_some(status.st_rdev),
+            target,
+            hash: None,
+        }))
+    }
+}
+
+fn kind_of(status: &Stat) -> EntryKind {
+    match FileType::from_raw_mode(status.st_mode) {
+        FileType::Directory => EntryKind::Directory,
+        FileType::Symlink => EntryKind::Symlink,
+        FileType::Fifo => EntryKind::Fifo,
+        FileType::CharacterDevice => EntryKind::CharDevice,
+        FileType::BlockDevice => EntryKind::BlockDevice,
+        FileType::Socket => EntryKind::Socket,
+        _ => EntryKind::File,
+    }
+}

@@ -1,0 +1,113 @@
+#!/bin/sh
+# The tool where something is there already: dry runs, comparison, bytes to standard output.
+#
+# usage: tool_restore.sh PATH_OF_ZNIPPY
+set -u
+LC_ALL=C
+export LC_ALL
+znippy=$1
+work=$(mktemp -d)
+trap 'chmod -R u+rwx "$work"; rm -rf "$work"' EXIT
+cd "$work" || exit 1
+failures=0
+checks=0
+
+wrong() {
+    printf 'tool_restore.sh: %s\n' "$*" >&2
+    failures=$((failures + 1))
+}
+
+# run CODE ARGUMENT...: runs the tool, keeps both outputs, checks the exit code.
+run() {
+    wanted=$1
+    shift
+    checks=$((checks + 1))
+    "$znippy" "$@" > out 2> err < /dev/null
+    code=$?
+    [ "$code" -eq "$wanted" ] || wrong "exit code $code instead of $wanted: $* ($(cat err))"
+}
+
+out_is() {
+    [ "$(cat out)" = "$1" ] || wrong "output is '$(cat out)' instead of '$1'"
+}
+
+mkdir -p tree/sub tree/empty
+echo one > tree/one
+echo two > tree/sub/two
+echo three > tree/three.c
+head -c 3000000 /dev/urandom > tree/noise
+ln -s one tree/link
+run 0 pack -q tree a.znippy
+
+# A dry run makes nothing.
+run 0 unpack --dry-run -v a.znippy back
+[ ! -e back ] || wrong "--dry-run made the destination"
+grep -qx 'create sub/two' out || wrong "--dry-run -v names no action: $(cat out)"
+grep -q '^would create 7, replace 0, delete 0, keep 0; ' out || wrong "--dry-run gives no summary: $(cat out)"
+run 0 unpack a.znippy back
+echo more >> back/one
+echo stray > back/stray
+run 0 unpack --dry-run -v --prune --skip-unchanged a.znippy back
+grep -qx 'replace one' out && grep -qx 'delete stray' out || wrong "--dry-run -v --prune: $(cat out)"
+grep -q '^would create 0, replace 1, delete 1, keep 4; 4 B' out || wrong "--dry-run --prune gives no summary: $(cat out)"
+[ -e back/stray ] || wrong "--dry-run deleted something"
+run 1 unpack --dry-run a.znippy back
+grep -q 'taken' err || wrong "--dry-run says nothing of a name that is taken: $(cat err)"
+
+# diff ARCHIVE DIR and diff A B.
+run 0 diff a.znippy tree
+out_is ''
+run 4 diff a.znippy back
+out_is 'M one (bytes)
+A stray'
+chmod 700 back/noise
+rm back/link
+run 4 diff a.znippy back
+out_is 'D link
+M noise (mode)
+M one (bytes)
+A stray'
+run 4 diff -q a.znippy back
+out_is ''
+run 4 diff --json a.znippy back
+grep -q '^{"what":"changed","path":"noise","differs":"mode",' out || wrong "diff --json: $(cat out)"
+if command -v python3 > /dev/null; then
+    python3 -c 'import json; [json.loads(line) for line in open("out", encoding="utf-8")]' || wrong "diff --json is not JSON"
+fi
+run 0 diff --exclude stray --exclude one --prefix sub a.znippy back
+run 0 pack -q --preset random back b.znippy
+run 4 diff a.znippy b.znippy
+out_is 'D link
+M noise (mode)
+M one (bytes)
+A stray'
+run 0 diff b.znippy b.znippy
+touch -d '2001-02-03T04:05:06Z' tree/sub/two
+run 0 diff a.znippy tree
+run 4 diff --mtime a.znippy tree
+out_is 'M sub/two (mtime)'
+run 1 diff a.znippy no-such
+run 1 diff no-such tree
+run 2 diff a.znippy
+run 2 diff a.znippy tree b.znippy
+
+# Bytes of files in the order of the archive.
+run 0 unpack --to-stdout a.znippy
+cat tree/noise tree/one tree/sub/two tree/three.c | cmp -s - out || wrong "--to-stdout gave other bytes"
+run 0 unpack --to-stdout a.znippy '*.c' sub
+cat tree/sub/two tree/three.c | cmp -s - out || wrong "--to-stdout of some gave other bytes"
+run 0 unpack --to-stdout a.znippy empty link
+out_is ''
+run 1 unpack --to-stdout a.znippy one no-such
+out_is one
+grep -q '^znippy: no-such: ' err || wrong "--to-stdout of what is not there: $(cat err)"
+run 2 unpack --to-stdout
+run 2 unpack --to-stdout --include '*.c' a.znippy
+run 2 unpack a.znippy back more
+cp a.znippy damaged.znippy
+printf 'XXXX' | dd of=damaged.znippy bs=1 seek=1000000 conv=notrunc 2> /dev/null
+run 1 unpack --to-stdout damaged.znippy noise
+[ ! -s out ] || wrong "--to-stdout wrote bytes that are damaged"
+
+echo "$checks runs, $failures failures"
+[ "$failures" -eq 0 ]
