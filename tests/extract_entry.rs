@@ -5,7 +5,7 @@
 mod extract_support;
 
 use std::fs;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, symlink};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 
 use extract_support::{Builder, MODE, MTIME, mode, mtime_ns, names, noise, walk};
@@ -69,6 +69,19 @@ fn every_kind_comes_as_it_does_with_the_whole_tree_and_alone() {
         assert!(fs::metadata(place("fifo")).unwrap().file_type().is_fifo());
     }
     assert_eq!(names(root.path()).len(), 2 * 57, "no temporary name");
+}
+
+#[test]
+fn the_directory_that_an_entry_goes_into_keeps_its_mode() {
+    let mut builder = sample();
+    builder.metadata.insert("root_mode".to_owned(), "700".to_owned());
+    builder.metadata.insert("root_mtime_ns".to_owned(), "5".to_owned());
+    let root = tempfile::tempdir().unwrap();
+    fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    extract(&builder, "x", &root.path().join("x"), &Options::new()).unwrap();
+    let found = fs::metadata(root.path()).unwrap();
+    assert_eq!(mode(&found), 0o755);
+    assert_ne!(mtime_ns(&found), 5);
 }
 
 #[test]

@@ -216,3 +216,38 @@ fn directories_that_their_owner_may_not_write_are_opened_up_and_closed_again() {
     assert_eq!(mode(&walk(root.path())["e"]), 0o555);
     assert_ne!(inodes(root.path()), before);
 }
+
+#[test]
+fn a_second_unpack_of_a_packed_tree_writes_no_inode_not_even_the_root() {
+    let (tree, place) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    for i in 0..200u64 {
+        let directory = tree.path().join(["a", "a/b", "c", "."][i as usize % 4]);
+        fs::create_dir_all(&directory).unwrap();
+        fs::write(directory.join(format!("f{i}")), noise(i, 10 + 91 * i as usize)).unwrap();
+    }
+    fs::write(tree.path().join("big"), noise(9, 9_000_000)).unwrap();
+    File::create(tree.path().join("sparse")).unwrap().set_len(5_000_000).unwrap();
+    fs::hard_link(tree.path().join("big"), tree.path().join("c/hard")).unwrap();
+    symlink("a", tree.path().join("link")).unwrap();
+    fs::set_permissions(tree.path().join("c"), Permissions::from_mode(0o555)).unwrap();
+    let path = place.path().join("a.znippy");
+    znippy::pack::pack_directory(tree.path(), &path, &Options::new()).unwrap();
+    let archive = znippy::archive::Archive::open(&path, &Options::new()).unwrap();
+    let out = place.path().join("out");
+    extract_all(&archive, &out, &Options::new()).unwrap();
+    let of_root = || {
+        let found = fs::metadata(&out).unwrap();
+        (found.ino(), found.ctime(), found.ctime_nsec(), found.mtime_nsec())
+    };
+    let before = (inodes(&out), of_root());
+    for numbers in
+        [&[(Key::SkipUnchanged, 1)][..], &[(Key::SkipUnchanged, 2)], &[(Key::SkipUnchanged, 1), (Key::Prune, 1)]]
+    {
+        let stats = extract_all(&archive, &out, &options(numbers)).unwrap();
+        assert_eq!((stats.blocks, stats.created, stats.replaced, stats.pruned, stats.bytes_out), (0, 0, 0, 0, 0));
+        assert_eq!((inodes(&out), of_root()), before, "{numbers:?}");
+    }
+    for path in [tree.path().join("c"), out.join("c")] {
+        fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
+    }
+}

@@ -232,7 +232,8 @@ fn write(shared: &Shared<'_>, plan: &mut Plan, existing: &mut Existing, reporter
         stats.pruned = prune::prune(&job, existing, reporter)?;
     }
     directories::finish(&job, existing, reporter)?;
-    if settings.filter.keeps_root() {
+    // The directory that a single entry goes into is not the archive's root.
+    if settings.filter.keeps_root() && !settings.named_last {
         directories::finish_root(&job, archive)?;
     }
     Ok(stats)

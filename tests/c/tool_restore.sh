@@ -109,5 +109,22 @@ printf 'XXXX' | dd of=damaged.znippy bs=1 seek=1000000 conv=notrunc 2> /dev/null
 run 1 unpack --to-stdout damaged.znippy noise
 [ ! -s out ] || wrong "--to-stdout wrote bytes that are damaged"
 
+# Pruning by somebody who may not write into the archive's directories.
+if [ "$(id -u)" -eq 0 ] && command -v setpriv > /dev/null; then
+    mkdir closed
+    echo 1 > closed/file
+    chmod 555 closed
+    mkdir as-nobody home
+    cp -r closed as-nobody/
+    chmod 755 "$work"
+    run 0 pack -q as-nobody closed.znippy
+    chown 65534 home
+    checks=$((checks + 1))
+    setpriv --reuid=65534 --regid=65534 --clear-groups sh -c '"$0" unpack -q closed.znippy home/out && chmod 755 home/out/closed &&
+        echo 1 > home/out/closed/stray && chmod 555 home/out/closed && "$0" unpack -q --prune --skip-unchanged closed.znippy home/out' \
+        "$znippy" 2> err || wrong "pruning in a directory that is closed to its owner: $(cat err)"
+    [ ! -e home/out/closed/stray ] && [ "$(stat -c %a home/out/closed)" = 555 ] || wrong "the closed directory: $(ls -l home/out)"
+fi
+
 echo "$checks runs, $failures failures"
 [ "$failures" -eq 0 ]
