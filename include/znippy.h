@@ -402,6 +402,11 @@ struct ArrowArrayStream;
 #define ZNIPPY_OPT_DIFF_MTIME 50
 
 /**
+ * What becomes of files with the same bytes: 0 copies, 1 clones that share blocks, 2 hard links.
+ */
+#define ZNIPPY_OPT_DUPLICATES 42
+
+/**
  * Refuse archives whose decoded index has more bytes than this; 0 stands for 1 GiB, or 64 times the archive.
  */
 #define ZNIPPY_OPT_MAX_INDEX 55

@@ -62,6 +62,8 @@ impl Stats {
     pub(crate) fn add_written(&mut self, more: &Stats) {
         self.files += more.files;
         self.hardlinks += more.hardlinks;
+        self.duplicate_files += more.duplicate_files;
+        self.duplicate_bytes += more.duplicate_bytes;
         self.slices += more.slices;
         self.bytes_in += more.bytes_in;
         self.bytes_out += more.bytes_out;

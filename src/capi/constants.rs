@@ -118,6 +118,8 @@ pub const ZNIPPY_OPT_MAX_RATIO: u32 = 40;
 pub const ZNIPPY_OPT_MAX_DEPTH: u32 = 41;
 /// 1: modification times count as a difference too.
 pub const ZNIPPY_OPT_DIFF_MTIME: u32 = 50;
+/// What becomes of files with the same bytes: 0 copies, 1 clones that share blocks, 2 hard links.
+pub const ZNIPPY_OPT_DUPLICATES: u32 = 42;
 /// Refuse archives whose decoded index has more bytes than this; 0 stands for 1 GiB, or 64 times the archive.
 pub const ZNIPPY_OPT_MAX_INDEX: u32 = 55;
 
@@ -288,6 +290,7 @@ mod tests {
             ZNIPPY_OPT_MAX_RATIO,
             ZNIPPY_OPT_MAX_DEPTH,
             ZNIPPY_OPT_DIFF_MTIME,
+            ZNIPPY_OPT_DUPLICATES,
             ZNIPPY_OPT_MAX_INDEX,
         );
         let constants: Vec<_> = constants.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();

@@ -59,12 +59,13 @@ impl Unfinished {
         if let Some(part) = Part::new(bytes, piece.offset) {
             progress.parts.lock().unwrap_or_else(PoisonError::into_inner).push(part);
         }
-        if progress.slices_left.fetch_sub(1, Ordering::AcqRel) != 1 {
+        if !progress.is_last() {
             return Ok(None);
         }
         progress.check_whole(job, file.as_fd(), big)?;
         let node = &job.plan.files[big.file as usize];
         job.policy.apply(file.as_fd(), node, &job.plan.tree)?;
+        job.note_made(big.file, file.as_fd())?;
         let replaced = job.put(directory, &temporary, job.plan.tree.name(node))?;
         progress.renamed.store(true, Ordering::Release);
         Ok(Some(replaced))
@@ -86,6 +87,13 @@ impl Unfinished {
 }
 
 impl Progress {
+    /// Takes a slice off those that are left; whether the file is to be finished now. Whoever failed to finish it and
+    /// comes again is told so again.
+    fn is_last(&self) -> bool {
+        let less = |left: u32| Some(left.saturating_sub(1));
+        self.slices_left.fetch_update(Ordering::AcqRel, Ordering::Acquire, less).is_ok_and(|before| before <= 1)
+    }
+
     /// The hash of the whole file: what archives are compared and trusted by must be what stands on disk. It is merged
     /// from the slices where they tile the file; else, as with holes, the file is read again.
     fn check_whole(&self, job: &Job<'_>, file: BorrowedFd<'_>, big: &Big) -> Result<()> {
@@ -117,5 +125,17 @@ impl Progress {
         sandbox::set_size(file.as_fd(), big.size)?;
         *made = Some(file.identity()?);
         Ok(file.keep())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_could_not_be_finished_is_finished_by_who_tries_again() {
+        let unfinished = Unfinished::new(&[Big { file: 0, size: 2, slices: 2, hash: [0; 32] }]);
+        let last: Vec<bool> = (0..4).map(|_| unfinished.0[0].is_last()).collect();
+        assert_eq!(last, [false, true, true, true]);
     }
 }

@@ -1,7 +1,7 @@
 //! The work of a thread: read and decode a block, check the slices in memory, and only then write their files.
 
 use std::borrow::Cow;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use crate::beneath::is_out_of_descriptors;
 use crate::error::{Error, Result, Status};
@@ -156,7 +156,9 @@ impl<'a> Worker<'a> {
         let node = job.plan.file_of(slice);
         let directory = self.handles.get(job.root, &job.plan.tree, node.directory)?;
         let finished = match slice.target() {
-            Target::File(number) => Some(write_whole(job, directory, node, u64::from(number), bytes)?),
+            Target::File(number) => {
+                Some(create_whole(job, directory, node, number, |file| sandbox::write_at(file, bytes, 0))?)
+            }
             Target::Piece(piece) => job.unfinished.write(job, directory, &job.plan.pieces[piece as usize], bytes)?,
         };
         if let Some(replaced) = finished {
@@ -169,20 +171,27 @@ impl<'a> Worker<'a> {
     }
 }
 
-/// Writes a file that is one slice: under its own name as a rule, since its bytes were checked and are written at once.
+/// Makes a file that `fill` gives its bytes at once: under its own name as a rule, since they were checked.
 /// Returns whether it took the place of something else.
-fn write_whole(job: &Job<'_>, directory: &Directory, node: &Node, number: u64, bytes: &[u8]) -> Result<bool> {
+pub(super) fn create_whole(
+    job: &Job<'_>,
+    directory: &Directory,
+    node: &Node,
+    number: u32,
+    fill: impl FnOnce(BorrowedFd<'_>) -> Result<()>,
+) -> Result<bool> {
     let name = job.plan.tree.name(node);
     let mode = job.policy.creation_mode(node);
-    let temporary = job.root.temporary_name(number);
+    let temporary = job.root.temporary_name(u64::from(number));
     let under_its_name = if job.settings.named_last { None } else { Some(directory.create(Cow::Borrowed(name), mode)) };
     let (file, named) = match under_its_name {
         Some(Err(error)) if !(job.replace && error.status() == Status::Exists) => return Err(error),
         Some(Ok(file)) => (file, true),
         _ => (directory.create(Cow::Borrowed(&temporary), mode)?, false),
     };
-    sandbox::write_at(file.as_fd(), bytes, 0)?;
+    fill(file.as_fd())?;
     job.policy.apply(file.as_fd(), node, &job.plan.tree)?;
+    job.note_made(number, file.as_fd())?;
     let replaced = !named && job.put(directory, &temporary, name)?;
     drop(file.keep());
     Ok(replaced)

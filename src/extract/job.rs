@@ -1,5 +1,7 @@
 //! What all threads of one extraction share.
 
+use std::collections::HashMap;
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -9,7 +11,7 @@ use crate::extract::big::Unfinished;
 use crate::extract::failures::Failures;
 use crate::extract::metadata::Policy;
 use crate::extract::plan::Plan;
-use crate::extract::sandbox::{Directory, Root};
+use crate::extract::sandbox::{Directory, Identity, Root};
 use crate::extract::settings::Settings;
 use crate::progress::{CancelToken, Counters};
 use crate::stats::Stats;
@@ -32,6 +34,10 @@ pub(super) struct Job<'a> {
     pub(super) stop: CancelToken,
     /// What was done so far.
     pub(super) stats: Mutex<Stats>,
+    /// Which files those are that others are made from, once they are there.
+    pub(super) made: Mutex<HashMap<u32, Identity>>,
+    /// Numbers of the files that others are made from, in order.
+    pub(super) shared: Vec<u32>,
 }
 
 impl Job<'_> {
@@ -47,6 +53,20 @@ impl Job<'_> {
         }
         let taken = directory.is_taken(name);
         directory.replace(temporary, name).map(|()| taken)
+    }
+
+    /// Notes which file that is, if others are made from it.
+    pub(super) fn note_made(&self, number: u32, file: BorrowedFd<'_>) -> Result<()> {
+        if self.shared.binary_search(&number).is_ok() {
+            let identity = Identity::of_open(file)?;
+            self.made.lock().unwrap_or_else(PoisonError::into_inner).insert(number, identity);
+        }
+        Ok(())
+    }
+
+    /// Which file this extraction made under that number; `None` where it made none.
+    pub(super) fn identity(&self, number: u32) -> Option<Identity> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner).get(&number).copied()
     }
 
     /// The counts, to add to.

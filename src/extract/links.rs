@@ -2,14 +2,16 @@
 
 use std::borrow::Cow;
 use std::os::fd::AsFd;
+use std::sync::PoisonError;
 
 use rustix::io::Errno;
 
 use crate::error::{Error, Result, Status};
+use crate::extract::duplicates;
 use crate::extract::handles::Handles;
 use crate::extract::job::Job;
-use crate::extract::records::Hardlink;
-use crate::extract::sandbox::{Directory, Leftover};
+use crate::extract::records::{Hardlink, Sharing};
+use crate::extract::sandbox::{Directory, Identity, Leftover};
 use crate::extract::survey::Standing;
 use crate::extract::tree::Node;
 use crate::progress::Reporter;
@@ -17,19 +19,39 @@ use crate::progress::Reporter;
 /// Between so many links the caller is told how far things are.
 const BETWEEN_REPORTS: usize = 64;
 
-/// Makes hard links to files of this extraction. Returns those that the file system can't make.
-pub(super) fn make_hardlinks(job: &Job<'_>, reporter: &mut Reporter) -> Result<Vec<Hardlink>> {
+/// Links that were not made.
+#[derive(Default)]
+pub(super) struct Refused {
+    /// Those that the file system can't make, or that have nothing to be of: they are written from their own rows.
+    pub(super) rows: Vec<Hardlink>,
+    /// Links to those, which can be made after that.
+    pub(super) later: Vec<Hardlink>,
+}
+
+/// Makes hard links to files of this extraction, and what else is made from such files, in the order of their names.
+pub(super) fn make_hardlinks(job: &Job<'_>, links: &[Hardlink], reporter: &mut Reporter) -> Result<Refused> {
     let tree = &job.plan.tree;
     let (mut handles, mut of_handles) = (Handles::new(2), Handles::new(2));
-    let mut refused = Vec::new();
-    for (number, link) in job.plan.hardlinks.iter().enumerate() {
+    let mut refused = Refused::default();
+    let mut clones = true;
+    for (number, link) in links.iter().enumerate() {
         if number % BETWEEN_REPORTS == 0 {
             reporter.tick(None)?;
         }
         let (node, of) = (&job.plan.files[link.file as usize], &job.plan.files[link.of as usize]);
-        if job.plan.standing(link.of) == Standing::Kept || job.failures.has_file(link.of) {
-            // Under that name stands something else, or nothing: the link is written from its own rows.
-            refused.push(*link);
+        let is_clone = matches!(link.sharing, Sharing::Clone { .. });
+        let identity = job.identity(link.of);
+        // Under that name stands something else, or nothing: the link is written from its own rows.
+        let missing = job.plan.standing(link.of) == Standing::Kept
+            || job.failures.has_file(link.of)
+            || (link.sharing != Sharing::Name && identity.is_none());
+        let is_of = |link_to: &[Hardlink]| link_to.binary_search_by_key(&link.of, |link| link.file).is_ok();
+        if is_of(&refused.rows) || is_of(&refused.later) {
+            refused.later.push(*link);
+            continue;
+        }
+        if missing || (is_clone && !clones) {
+            refused.rows.push(*link);
             continue;
         }
         let found = of_handles.get(job.root, tree, of.directory).and_then(|of_directory| {
@@ -42,24 +64,72 @@ pub(super) fn make_hardlinks(job: &Job<'_>, reporter: &mut Reporter) -> Result<V
                 continue;
             }
         };
-        let temporary = job.root.temporary_name(u64::from(link.file));
-        let made = place(job, directory, tree.name(node), temporary, |directory, name| {
-            directory.link(name, of_directory, tree.name(of))
-        });
+        let made = match identity.filter(|_| is_clone) {
+            Some(identity) => match of_directory.reopen_to_read(tree.name(of), identity) {
+                Some(of) => {
+                    let made = duplicates::clone(job, directory, node, link.file, &of);
+                    // What one can't, on this file system, the others can't either.
+                    clones = !matches!(made, Ok(None));
+                    made
+                }
+                None => Ok(None),
+            },
+            None => make_hardlink(job, directory, link, (of_directory, tree.name(of), identity)),
+        };
         match made {
-            Ok(replaced) => {
-                let mut stats = job.stats();
-                stats.hardlinks += 1;
-                stats.count_made(replaced);
-            }
-            Err(errno) if is_refusal(errno) => refused.push(*link),
-            Err(errno) => {
-                job.failures.note_file(link.file, tree.named(node, Error::os("can't make the hard link", errno)))?;
-            }
+            Ok(Some(replaced)) => count_link(job, link, replaced),
+            Ok(None) => refused.rows.push(*link),
+            Err(error) => job.failures.note_file(link.file, tree.named(node, error))?,
         }
         job.counters.add(1, 0);
     }
     Ok(refused)
+}
+
+/// Makes a hard link. Returns whether it took the place of something else; `None` where the file system can't.
+fn make_hardlink(
+    job: &Job<'_>,
+    directory: &Directory,
+    link: &Hardlink,
+    (of_directory, of_name, identity): (&Directory, &[u8], Option<Identity>),
+) -> Result<Option<bool>> {
+    let name = job.plan.tree.name(&job.plan.files[link.file as usize]);
+    let temporary = job.root.temporary_name(u64::from(link.file));
+    let made = place(job, directory, name, temporary, |directory, name| {
+        directory.link(name, of_directory, of_name)?;
+        if identity.is_some_and(|identity| !directory.is(name, identity)) {
+            directory.remove(name);
+            return Err(Errno::STALE);
+        }
+        Ok(())
+    });
+    match made {
+        Ok(replaced) => {
+            if let Some(identity) = identity {
+                job.made.lock().unwrap_or_else(PoisonError::into_inner).insert(link.file, identity);
+            }
+            Ok(Some(replaced))
+        }
+        Err(errno) if is_refusal(errno) => Ok(None),
+        Err(Errno::STALE) => {
+            let why = "the file that the hard link is of was replaced by somebody else";
+            Err(Error::refused(Status::UnsafePath, "sandbox.swapped", why))
+        }
+        Err(errno) => Err(Error::os("can't make the hard link", errno)),
+    }
+}
+
+fn count_link(job: &Job<'_>, link: &Hardlink, replaced: bool) {
+    let mut stats = job.stats();
+    match link.sharing {
+        Sharing::Name => stats.hardlinks += 1,
+        Sharing::Twin { size } | Sharing::Clone { size } => {
+            stats.files += 1;
+            stats.duplicate_files += 1;
+            stats.duplicate_bytes += size;
+        }
+    }
+    stats.count_made(replaced);
 }
 
 /// Makes FIFOs and symbolic links, as they were packed.

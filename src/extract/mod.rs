@@ -7,6 +7,7 @@
 //! settings     what the options say
 //! records      slices, blocks and files of the plan, small
 //! tree         names and directories in little memory
+//! duplicates   files with the same bytes, where they are to share them
 //! survey       what stands in the destination already and needn't be written
 //! directories  made first; their modes and times last
 //! blocks       decoded, checked and written in parallel: the files
@@ -26,6 +27,7 @@ mod atomic;
 mod big;
 mod blocks;
 mod directories;
+mod duplicates;
 mod entry;
 mod failures;
 mod handles;
@@ -172,6 +174,9 @@ fn work(
     }
     let mut stats = match root {
         Some(root) if !settings.dry_run => {
+            let all = plan.bytes();
+            duplicates::take_out(&mut plan, settings.duplicates)?;
+            reporter.counters().add(0, all - plan.bytes());
             let mut existing = Existing::default();
             let shared = Shared { archive, root, settings, failures, options };
             let result = write(&shared, &mut plan, &mut existing, reporter);
@@ -216,13 +221,14 @@ fn write(shared: &Shared<'_>, plan: &mut Plan, existing: &mut Existing, reporter
     directories::make(&job, existing, reporter)?;
     job.counters.add(plan.directories + plan.left_out, 0);
     blocks::write_files(&job, options, reporter)?;
-    let refused = links::make_hardlinks(&job, reporter)?;
+    let mut refused = links::make_hardlinks(&job, &plan.hardlinks, reporter)?;
     let mut stats = *job.stats();
     drop(job);
-    if !refused.is_empty() {
-        plan.take_hardlinks(archive, &settings.filter, failures, &refused)?;
+    while !refused.rows.is_empty() {
+        plan.take_hardlinks(archive, &settings.filter, failures, &refused.rows)?;
         let job = shared.job(plan, reporter);
         blocks::write_files(&job, options, reporter)?;
+        refused = links::make_hardlinks(&job, &refused.later, reporter)?;
         stats.add_written(&job.stats());
     }
     let job = shared.job(plan, reporter);
@@ -255,6 +261,8 @@ impl<'a> Shared<'a> {
             unfinished: Unfinished::new(&plan.bigs),
             stop: reporter.stop(),
             stats: Mutex::new(Stats::default()),
+            made: Mutex::default(),
+            shared: plan.shared_files(),
         }
     }
 }

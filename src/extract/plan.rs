@@ -13,6 +13,7 @@ use std::collections::HashMap;
 use crate::archive::Archive;
 use crate::archive::filter::Filter;
 use crate::error::Result;
+use crate::extract::duplicates::Duplicates;
 use crate::extract::failures::Failures;
 use crate::extract::limits::Guard;
 use crate::extract::records::{Big, Block, Hardlink, Piece, Slice, Symlink, Target};
@@ -35,7 +36,10 @@ pub(super) struct Plan {
     pub(super) bigs: Vec<Big>,
     /// Blobs, in the order in which they lie in the archive.
     pub(super) blocks: Vec<Block>,
-    /// Hard links whose bytes are those of a file before them.
+    /// Numbers of the files' entries; empty where nobody needs them.
+    pub(super) entry_numbers: Vec<u64>,
+    /// Hard links, and duplicates that are made like them: those whose bytes are those of a file before
+    /// them.
     pub(super) hardlinks: Vec<Hardlink>,
     /// Symbolic links.
     pub(super) symlinks: Vec<Symlink>,
@@ -55,6 +59,7 @@ pub(super) struct Plan {
     pub(super) entries: u64,
     /// Paths in the archive that the host's function left out, in order; empty where that doesn't matter.
     refused: Vec<Vec<u8>>,
+    numbers_entries: bool,
     /// The components that are taken off the front of every path.
     stripped: Vec<u8>,
     block_numbers: HashMap<u64, u32>,
@@ -130,6 +135,7 @@ impl Plan {
             pieces: Vec::new(),
             bigs: Vec::new(),
             blocks: Vec::new(),
+            entry_numbers: Vec::new(),
             hardlinks: Vec::new(),
             symlinks: Vec::new(),
             fifos: Vec::new(),
@@ -140,6 +146,7 @@ impl Plan {
             standing_links: Vec::new(),
             entries: 0,
             refused: Vec::new(),
+            numbers_entries: settings.duplicates != Duplicates::Copies,
             stripped: Vec::new(),
             block_numbers: HashMap::new(),
             guard: Guard::new(settings.limits),

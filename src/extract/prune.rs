@@ -110,9 +110,11 @@ impl<'a> Pruner<'a> {
     }
 }
 
-/// Removes a name and everything below it, whatever the modes.
+/// Removes a name and everything below it, whatever the modes. A failure that was one of the moment is made good by
+/// trying again.
 pub(super) fn remove_tree(root: &Root, path: &[u8]) -> Result<u64> {
-    remove(root, path, How { delete: true, force: true }, |_| true, |_| true, |_| {})
+    let again = || remove(root, path, How { delete: true, force: true }, |_| true, |_| true, |_| {});
+    again().or_else(|_| again())
 }
 
 #[derive(Clone, Copy)]

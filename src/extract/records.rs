@@ -102,6 +102,18 @@ pub(super) struct Hardlink {
     pub(super) of: u32,
     /// Its number in the archive.
     pub(super) entry: u64,
+    pub(super) sharing: Sharing,
+}
+
+/// How a file comes to the bytes of another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sharing {
+    /// The archive says that it is a further name.
+    Name,
+    /// It becomes a further name, because that was asked for.
+    Twin { size: u64 },
+    /// It shares blocks.
+    Clone { size: u64 },
 }
 
 /// A symbolic link.

@@ -217,6 +217,20 @@ impl Directory {
         Ok(file)
     }
 
+    /// Opens a file that this extraction made for reading; `None` where that can't be done, or where the name has
+    /// become another file's.
+    pub(super) fn reopen_to_read(&self, name: &[u8], identity: Identity) -> Option<OwnedFd> {
+        component(name).ok()?;
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&self.0, name, flags, Mode::empty()).ok()?;
+        (Identity::of_open(file.as_fd()).ok()? == identity).then_some(file)
+    }
+
+    /// Whether a name is that file's.
+    pub(super) fn is(&self, name: &[u8], identity: Identity) -> bool {
+        self.status(name).is_ok_and(|status| Identity::of(&status) == identity)
+    }
+
     /// Makes a symbolic link.
     pub(super) fn symlink(&self, target: &[u8], name: &[u8]) -> Result<()> {
         checked(name)?;

@@ -3,6 +3,7 @@
 use crate::archive::filter::Filter;
 use crate::beneath;
 use crate::error::{Error, Result, Status};
+use crate::extract::duplicates::Duplicates;
 use crate::extract::limits::Limits;
 use crate::extract::metadata::Policy;
 use crate::options::{Key, Options, Overwrite};
@@ -24,6 +25,7 @@ pub(super) struct Settings {
     pub(super) filter: Filter,
     pub(super) policy: Policy,
     pub(super) limits: Limits,
+    pub(super) duplicates: Duplicates,
     pub(super) overwrite: Overwrite,
     pub(super) unchanged: Unchanged,
     /// What is not in the archive is deleted.
@@ -56,6 +58,7 @@ impl Settings {
             filter: Filter::new(options)?,
             policy: Policy::new(options),
             limits: Limits::new(options),
+            duplicates: Duplicates::new(options),
             overwrite,
             unchanged,
             prune,

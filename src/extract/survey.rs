@@ -233,12 +233,13 @@ impl Eyes {
 }
 
 /// Where the size and the hash of each file stand.
-struct Contents(Vec<u32>);
+pub(super) struct Contents(Vec<u32>);
 
 impl Contents {
     const BIG: u32 = 1 << 31;
 
-    fn of(plan: &Plan) -> Contents {
+    /// Of every file of the plan.
+    pub(super) fn of(plan: &Plan) -> Contents {
         let mut at = vec![NO_BLOCK; plan.files.len()];
         for (number, slice) in plan.slices.iter().enumerate() {
             if let Target::File(file) = slice.target() {
@@ -252,7 +253,7 @@ impl Contents {
     }
 
     /// `None` for hard links, which have no bytes of their own.
-    fn get<'p>(&self, plan: &'p Plan, file: usize) -> Option<(u64, &'p Digest)> {
+    pub(super) fn get<'p>(&self, plan: &'p Plan, file: usize) -> Option<(u64, &'p Digest)> {
         match self.0[file] {
             NO_BLOCK => None,
             at if at & Contents::BIG != 0 => {

@@ -152,6 +152,8 @@ option_table! {
         "Refuse paths of more components than this; 0: no limit, or 128 where untrusted is set and this is not.";
     DiffMtime = 50, "diff-mtime", Flag, 0, 0, 1, DIFF, false,
         "Modification times count as a difference too.";
+    Duplicates = 42, "duplicates", Choice, 0, 0, 2, EXTRACT, false,
+        "What becomes of files with the same bytes: 0 copies, 1 clones that share blocks where the file system can do that, 2 hard links where mode, time and owner are equal too.";
     MaxIndex = 55, "max-index", Int, 0, 0, i64::MAX, EXTRACT, false,
         "Refuse archives whose decoded index has more bytes than this, which bounds the memory that planning takes; 0: 1 GiB, or 64 times the archive where that is more, or 512 MiB where untrusted is set and this is not.";
 }

@@ -291,6 +291,22 @@ run 1 unpack --atomic -f damaged.znippy back5
 [ -e back5/old ] || wrong "--atomic lost the old tree after a failure"
 run 0 unpack --atomic -f a.znippy back5
 [ ! -e back5/old ] && [ -e back5/hello.txt ] || wrong "--atomic -f did not replace the tree: $(ls back5)"
+
+# Archives from strangers, limits, duplicates.
+mkdir strange && ln -s ../outside strange/link && echo 1 > strange/file && cp -p strange/file strange/twin
+run 0 pack strange strange.znippy
+run 1 unpack --untrusted strange.znippy back6
+error_says 'link'
+[ ! -e back6 ] || wrong "--untrusted began with an archive that it refuses"
+run 0 unpack strange.znippy back6
+run 1 unpack --max-bytes 3 strange.znippy back7
+error_says 'max-bytes'
+run 0 unpack --untrusted --max-bytes 1K --max-entries 3 --max-depth 1 --exclude link strange.znippy back7
+run 1 unpack --untrusted a.znippy back8
+error_says 'not portable'
+run 0 unpack --set duplicates=2 strange.znippy back9
+[ "$(stat -c %h back9/twin)" -eq 2 ] || wrong "duplicates=2 made no hard link"
+
 run 3 unpack --keep-going damaged.znippy back4
 grep -q '^znippy: not restored: sub/noise: ' err || wrong "the damaged file is not named: $(cat err)"
 grep -q '1 entries were left out' err || wrong "the failures are not counted: $(cat err)"

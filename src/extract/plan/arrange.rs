@@ -27,6 +27,14 @@ impl Plan {
         self.blocks.retain(|_| flags.next().copied().unwrap_or(true));
     }
 
+    /// Numbers of the files that others are made from, in order.
+    pub(in crate::extract) fn shared_files(&self) -> Vec<u32> {
+        let mut shared: Vec<u32> = self.hardlinks.iter().map(|link| link.of).collect();
+        shared.sort_unstable();
+        shared.dedup();
+        shared
+    }
+
     /// Bytes of buffers that a thread needs at most.
     pub(in crate::extract) fn block_memory(&self) -> usize {
         self.blocks.iter().map(Block::memory).max().unwrap_or(0)

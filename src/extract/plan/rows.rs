@@ -5,7 +5,7 @@ use crate::archive::filter::Filter;
 use crate::error::{Error, Result, Status, printable};
 use crate::extract::limits;
 use crate::extract::plan::{Open, Plan, file_number};
-use crate::extract::records::{Big, Block, Hardlink, NO_BLOCK, PIECE, Piece, Slice, Symlink, Target};
+use crate::extract::records::{Big, Block, Hardlink, NO_BLOCK, PIECE, Piece, Sharing, Slice, Symlink, Target};
 use crate::extract::tree::{Node, push};
 use crate::extract::untrusted;
 use crate::format::codec;
@@ -46,13 +46,15 @@ impl Plan {
         match kind {
             EntryKind::Directory => self.directories += 1,
             EntryKind::File => {
-                let file = self.push_file(node)?;
+                let file = self.push_file(node, row.entry)?;
                 self.take_first_slice(row, file)?;
             }
             EntryKind::Hardlink => {
-                let file = self.push_file(node)?;
+                let file = self.push_file(node, row.entry)?;
                 match self.file_with_the_bytes_of(row, file) {
-                    Some(of) => push(&mut self.hardlinks, Hardlink { file, of, entry: row.entry })?,
+                    Some(of) => {
+                        push(&mut self.hardlinks, Hardlink { file, of, entry: row.entry, sharing: Sharing::Name })?
+                    }
                     None => self.take_first_slice(row, file)?,
                 }
             }
@@ -126,12 +128,15 @@ impl Plan {
         Ok(())
     }
 
-    fn push_file(&mut self, node: Node) -> Result<u32> {
+    fn push_file(&mut self, node: Node, entry: u64) -> Result<u32> {
         let number = self.files.len() as u32;
         if number & PIECE != 0 {
             return Err(Error::new(Status::Limit, "the archive has more than 2,147,483,648 files"));
         }
         push(&mut self.files, node)?;
+        if self.numbers_entries {
+            push(&mut self.entry_numbers, entry)?;
+        }
         Ok(number)
     }
 

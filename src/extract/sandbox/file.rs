@@ -18,6 +18,12 @@ pub(in crate::extract) struct Identity {
 }
 
 impl Identity {
+    /// Of an open file.
+    pub(in crate::extract) fn of_open(file: BorrowedFd<'_>) -> Result<Identity> {
+        let status = rustix::fs::fstat(file).map_err(|errno| Error::os("can't look at the new file", errno))?;
+        Ok(Identity::of(&status))
+    }
+
     pub(super) fn of(status: &Stat) -> Identity {
         Identity { device: status.st_dev, inode: status.st_ino }
     }
@@ -63,8 +69,7 @@ impl<'d> NewFile<'d> {
 
     /// Which file this is.
     pub(in crate::extract) fn identity(&self) -> Result<Identity> {
-        let status = rustix::fs::fstat(&self.file).map_err(|errno| Error::os("can't look at the new file", errno))?;
-        Ok(Identity::of(&status))
+        Identity::of_open(self.file.as_fd())
     }
 
     /// Lets it stand, and returns the descriptor.
