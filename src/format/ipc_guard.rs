@@ -243,7 +243,12 @@ fn check_batch(batch: &ipc::RecordBatch<'_>, body: usize, shapes: &[Shape], rows
             Buffers::Bits => ranges.at_least(bitmap)?,
             Buffers::Fixed(width) => ranges.at_least(rows.checked_mul(width).ok_or_else(|| refuse("overflow"))?)?,
             Buffers::Variable(width) => {
-                ranges.at_least((rows + 1).checked_mul(width).ok_or_else(|| refuse("overflow"))?)?;
+                // arrow views the whole buffer as offsets, and panics where it is no whole number of them.
+                let offsets = ranges.next()?;
+                let least = (rows + 1).checked_mul(width).ok_or_else(|| refuse("overflow"))?;
+                if offsets < least || offsets % width != 0 {
+                    return Err(refuse("a buffer of offsets is too short for its rows, or no whole number of them"));
+                }
                 ranges.next()?;
             }
         }
