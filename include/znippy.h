@@ -38,9 +38,9 @@
  *
  * Threads that a call starts are joined before it returns, and all signals are blocked in them.
  *
- * Callbacks. The progress and log functions run on the thread that made the call; read_at of a source on any thread, one
- * call at a time unless ZNIPPY_SOURCE_CONCURRENT is set. A callback may use other handles. A call of the same
- * reader from inside its own callback answers ZNIPPY_E_BUSY instead of waiting for itself. A callback must not
+ * Callbacks. The progress and log functions run on the thread that made the call; read_at of a source, and wants and
+ * extract of a provider, on any thread, one call at a time unless their tables say CONCURRENT. A callback may use other
+ * handles. A call of the same reader from inside its own callback answers ZNIPPY_E_BUSY instead of waiting for itself. A callback must not
  * unwind (throw) or longjmp through the library, nor wait for another thread that needs the same reader.
  *
  * fork(). A reader keeps no threads and may be used in the child, unless another thread was inside one of its calls
@@ -577,6 +577,31 @@ struct ArrowArrayStream;
 #define ZNIPPY_SOURCE_CONCURRENT 1
 
 /**
+ * znippy_provider.flags: wants and extract may be called from several threads at once.
+ */
+#define ZNIPPY_PROVIDER_CONCURRENT 1
+
+/**
+ * znippy_column.column_type: text in UTF-8.
+ */
+#define ZNIPPY_COLUMN_UTF8 1
+
+/**
+ * znippy_column.column_type: signed numbers of 64 bits.
+ */
+#define ZNIPPY_COLUMN_INT64 2
+
+/**
+ * znippy_column.column_type: floating point numbers of 64 bits.
+ */
+#define ZNIPPY_COLUMN_FLOAT64 3
+
+/**
+ * znippy_column.column_type: any bytes.
+ */
+#define ZNIPPY_COLUMN_BINARY 4
+
+/**
  * znippy_features(): this build packs and reads zstd.
  */
 #define ZNIPPY_FEATURE_ZSTD 1
@@ -626,6 +651,11 @@ typedef struct znippy_options znippy_options;
  * An open archive: immutable, counted references, any number of threads at once. It keeps no threads.
  */
 typedef struct znippy_reader znippy_reader;
+
+/**
+ * The values of one file: lives while znippy_provider.extract runs, and is used by nobody else.
+ */
+typedef struct znippy_row znippy_row;
 
 /**
  * Outcome of a call: ZNIPPY_OK, ZNIPPY_DONE, or a negative ZNIPPY_E_*. Treat unknown negative numbers as failure.
@@ -1327,6 +1357,53 @@ void znippy_options_set_filter(znippy_options *options,
  * Ownership: takes a reference of its own. Threads: one at a time. Errors: none.
  */
 ZNIPPY_API void znippy_options_set_cancel(znippy_options *options, const znippy_cancel *cancel);
+
+/**
+ * Adds a metadata provider behind those that the options have; packing with them offers it each file.
+ *
+ * Ownership: the table, its columns and names are copied. provider->user_data is the library's when the call
+ * begins, whatever it returns, save for a struct_size that is too small; provider->release gives it back once: on
+ * failure before the call returns, else when the last options and jobs that share it are gone. Threads: one at a
+ * time; the callbacks run on the library's threads, and jobs that share a provider without
+ * ZNIPPY_PROVIDER_CONCURRENT take turns.
+ * Errors: ZNIPPY_E_INVALID_ARGUMENT for a malformed table, and for names of columns that are taken.
+ */
+ZNIPPY_API
+znippy_status znippy_options_add_provider(znippy_options *options,
+                                          const znippy_provider *provider,
+                                          znippy_error **err);
+
+/**
+ * Sets a value of a column of type ZNIPPY_COLUMN_INT64. Columns count from 0.
+ *
+ * Ownership: takes nothing. Threads: that of the call of extract which the row came with.
+ * Errors: ZNIPPY_E_INVALID_ARGUMENT for a column that isn't there or has another type.
+ */
+ZNIPPY_API znippy_status znippy_row_set_i64(znippy_row *row, size_t column, int64_t value);
+
+/**
+ * Sets a value of a column of type ZNIPPY_COLUMN_FLOAT64.
+ *
+ * Ownership: takes nothing. Threads: as for znippy_row_set_i64(). Errors: those of znippy_row_set_i64().
+ */
+ZNIPPY_API znippy_status znippy_row_set_f64(znippy_row *row, size_t column, double value);
+
+/**
+ * Sets a value of a column of type ZNIPPY_COLUMN_UTF8 or ZNIPPY_COLUMN_BINARY; data may be NULL where len is 0. All
+ * values of a file together have at most 256 KiB.
+ *
+ * Ownership: the bytes are copied. Threads: as for znippy_row_set_i64().
+ * Errors: those of znippy_row_set_i64(), ZNIPPY_E_INVALID_ARGUMENT for text that is not UTF-8, ZNIPPY_E_LIMIT.
+ */
+ZNIPPY_API znippy_status znippy_row_set_bytes(znippy_row *row, size_t column, const void *data, size_t len);
+
+/**
+ * Makes a value null again, which all are before they are set.
+ *
+ * Ownership: takes nothing. Threads: as for znippy_row_set_i64().
+ * Errors: ZNIPPY_E_INVALID_ARGUMENT for a column that isn't there.
+ */
+ZNIPPY_API znippy_status znippy_row_set_null(znippy_row *row, size_t column);
 
 /**
  * A token that is not triggered; NULL without memory.

@@ -14,6 +14,7 @@ package_of() {
     python3) echo python3 python3-venv ;;
     libcurl.pc) echo libcurl4-openssl-dev ;;
     fuse3.pc) echo libfuse3-dev ;;
+    zlib.pc) echo zlib1g-dev ;;
     fusermount3) echo fuse3 ;;
     nginx) echo nginx-light ;;
     mksquashfs) echo squashfs-tools ;;

@@ -35,6 +35,8 @@ pub mod pack;
 #[forbid(unsafe_code)]
 pub mod progress;
 #[forbid(unsafe_code)]
+pub mod provider;
+#[forbid(unsafe_code)]
 pub mod stats;
 #[forbid(unsafe_code)]
 pub mod sync;

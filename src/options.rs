@@ -9,12 +9,14 @@ mod table;
 pub use filter::{Candidate, FILTER_RULE, FilterFn};
 pub use table::{Key, Kind, OPTION_TABLE, Spec, calls};
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Error, Result, Status};
 use crate::format::path;
 use crate::globs;
 use crate::progress::{CancelToken, LogFn, LogLevel, ProgressFn};
+use crate::provider::{Provider, check_provider};
 
 /// Where names exist already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +67,7 @@ pub struct Options {
     log: Option<LogFn>,
     filter: Option<FilterFn>,
     cancel: CancelToken,
+    providers: Vec<Arc<dyn Provider>>,
 }
 
 impl Default for Options {
@@ -83,6 +86,7 @@ impl Options {
             log: None,
             filter: None,
             cancel: CancelToken::new(),
+            providers: Vec::new(),
         }
     }
 
@@ -181,6 +185,21 @@ impl Options {
     /// Attaches a cancel token.
     pub fn set_cancel(&mut self, cancel: CancelToken) {
         self.cancel = cancel;
+    }
+
+    /// Adds a metadata provider behind those that are there.
+    ///
+    /// # Errors
+    /// `E_INVALID_ARGUMENT` for names that are taken or malformed, and for a reserved `pkg_type`.
+    pub fn add_provider(&mut self, provider: Arc<dyn Provider>) -> Result<&mut Options> {
+        check_provider(&*provider, &self.providers)?;
+        self.providers.push(provider);
+        Ok(self)
+    }
+
+    /// The metadata providers, in the order in which they were added.
+    pub fn providers(&self) -> &[Arc<dyn Provider>] {
+        &self.providers
     }
 
     /// The progress function.

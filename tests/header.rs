@@ -20,6 +20,7 @@ const SOURCES: [&str; 14] = [
     "library",
     "error",
     "options",
+    "provider",
     "cancel",
     "oneshot",
     "open",

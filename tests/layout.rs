@@ -60,6 +60,11 @@ fn layouts() -> Vec<Layout> {
         layout!(znippy_source: 40 {
             struct_size: 0, flags: 4, user_data: 8, size: 16, read_at: 24, release: 32,
         }),
+        layout!(znippy_column: 24 { struct_size: 0, column_type: 4, name: 8, flags: 16, reserved0: 20 }),
+        layout!(znippy_provider: 72 {
+            struct_size: 0, flags: 4, user_data: 8, name: 16, pkg_type: 24, reserved0: 28, columns: 32,
+            column_count: 40, wants: 48, extract: 56, release: 64,
+        }),
     ]
 }
 

@@ -196,6 +196,18 @@ pub const ZNIPPY_ENTRY_HAS_HASH: u32 = 32;
 /// znippy_source.flags: read_at may be called from several threads at once.
 pub const ZNIPPY_SOURCE_CONCURRENT: u32 = 1;
 
+/// znippy_provider.flags: wants and extract may be called from several threads at once.
+pub const ZNIPPY_PROVIDER_CONCURRENT: u32 = 1;
+
+/// znippy_column.column_type: text in UTF-8.
+pub const ZNIPPY_COLUMN_UTF8: u32 = 1;
+/// znippy_column.column_type: signed numbers of 64 bits.
+pub const ZNIPPY_COLUMN_INT64: u32 = 2;
+/// znippy_column.column_type: floating point numbers of 64 bits.
+pub const ZNIPPY_COLUMN_FLOAT64: u32 = 3;
+/// znippy_column.column_type: any bytes.
+pub const ZNIPPY_COLUMN_BINARY: u32 = 4;
+
 /// znippy_features(): this build packs and reads zstd.
 pub const ZNIPPY_FEATURE_ZSTD: u64 = 1;
 
@@ -215,6 +227,7 @@ mod tests {
     use crate::format::row::EntryKind;
     use crate::options::{Key, OPTION_TABLE};
     use crate::progress::{LogLevel, Phase, UNKNOWN};
+    use crate::provider::ColumnType;
 
     /// Pairs of a constant's name and its value.
     macro_rules! named {
@@ -336,6 +349,13 @@ mod tests {
             (ZNIPPY_DIFFERS_XATTR, Flags::XATTR),
         ];
         assert!(differs.iter().all(|(number, flag)| *number == flag.0));
+        let columns = [
+            (ZNIPPY_COLUMN_UTF8, ColumnType::Utf8),
+            (ZNIPPY_COLUMN_INT64, ColumnType::Int64),
+            (ZNIPPY_COLUMN_FLOAT64, ColumnType::Float64),
+            (ZNIPPY_COLUMN_BINARY, ColumnType::Binary),
+        ];
+        assert!(columns.iter().all(|(number, known)| ColumnType::from_number(*number) == Some(*known)));
         assert_eq!(ZNIPPY_UNKNOWN, UNKNOWN);
         assert_eq!((ZNIPPY_LOG_WARNING, ZNIPPY_LOG_INFO), (LogLevel::Warning as i32, LogLevel::Info as i32));
     }

@@ -8,6 +8,7 @@
 //! pointer    arguments from C                             callback  user data, progress, re-entry
 //! library  error  options  cancel  oneshot  open  reader  entries  listing  diff   the functions
 //! source     bytes through the host's callbacks           buffer    library memory for one entry
+//! provider   columns of the index that the host fills while it packs
 //! arrow      the index through the Arrow C data and stream interfaces
 //! ```
 
@@ -34,6 +35,7 @@ mod oneshot;
 mod open;
 mod options;
 mod pointer;
+mod provider;
 mod reader;
 mod source;
 mod types;
@@ -50,5 +52,6 @@ pub use listing::*;
 pub use oneshot::*;
 pub use open::*;
 pub use options::*;
+pub use provider::*;
 pub use reader::*;
 pub use types::*;

@@ -37,7 +37,7 @@ pub(super) unsafe fn snapshot(options: *const znippy_options) -> Result<Options>
     Ok(lock(&*unsafe { enter(options, "options") }?).clone())
 }
 
-fn lock(options: &Mutex<Options>) -> MutexGuard<'_, Options> {
+pub(super) fn lock(options: &Mutex<Options>) -> MutexGuard<'_, Options> {
     options.lock()
 }
 

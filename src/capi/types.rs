@@ -4,6 +4,8 @@
 use std::ffi::{c_char, c_void};
 use std::mem::offset_of;
 
+use super::provider::znippy_row;
+
 /// Outcome of a call: ZNIPPY_OK, ZNIPPY_DONE, or a negative ZNIPPY_E_*. Treat unknown negative numbers as failure.
 pub type znippy_status = i32;
 
@@ -266,6 +268,71 @@ pub struct znippy_source {
     pub release: znippy_release_fn,
 }
 
+/// A column of the index that a provider fills.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct znippy_column {
+    /// sizeof(znippy_column), set by the caller; the same in all columns of a provider.
+    pub struct_size: u32,
+    /// ZNIPPY_COLUMN_*.
+    pub column_type: u32,
+    /// Its name in the index: UTF-8, NUL-terminated, 1 to 255 bytes. Not the name of a fixed column or of another
+    /// provider's, whatever the case of letters, and not beginning with "__znippy".
+    pub name: *const c_char,
+    /// 0.
+    pub flags: u32,
+    /// 0.
+    pub reserved0: u32,
+}
+
+/// Finds values in the bytes of files that are packed; they stand in columns of the index.
+///
+/// Each file is offered to the providers in the order in which they were added, while its bytes are in memory. The
+/// first one whose wants and extract say yes claims it: pkg_type and its values stand on the file's row. Other
+/// files, and columns that were not set, are null. A further name of a file (hard link) has what its first name
+/// has, without a call. Files of over 64 MiB are not offered. On the bytes of the archive nothing but these columns
+/// depends on providers, and they don't depend on threads.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct znippy_provider {
+    /// sizeof(znippy_provider), set by the caller. Too small a value: nothing else in here is read or released.
+    pub struct_size: u32,
+    /// 0 or ZNIPPY_PROVIDER_CONCURRENT. Without it the library makes one call of wants or extract at a time.
+    pub flags: u32,
+    /// First argument of the callbacks.
+    pub user_data: *mut c_void,
+    /// What errors call it: UTF-8, NUL-terminated, 1 to 255 bytes.
+    pub name: *const c_char,
+    /// What stands in the column pkg_type of the files that it claims: -127 to 127.
+    pub pkg_type: i32,
+    /// 0.
+    pub reserved0: u32,
+    /// The columns that it fills.
+    pub columns: *const znippy_column,
+    /// How many.
+    pub column_count: usize,
+    /// Whether extract is to look at the file with this path in the archive (NUL-terminated) and size: 1, or 0, or a
+    /// negative ZNIPPY_E_* that ends the job. NULL wants everything. On any thread.
+    pub wants:
+        Option<unsafe extern "C" fn(user_data: *mut c_void, path: *const c_char, path_len: usize, size: u64) -> i32>,
+    /// Looks at all bytes of a file and sets values with znippy_row_set_*(): 1 claims the file, 0 leaves it to others, a
+    /// negative ZNIPPY_E_* ends the job with that status. Path, data and row end with the call; data is NULL where
+    /// data_len is 0. On any thread. It must not unwind or longjmp; the same writer called from in here answers
+    /// ZNIPPY_E_BUSY.
+    pub extract: Option<
+        unsafe extern "C" fn(
+            user_data: *mut c_void,
+            path: *const c_char,
+            path_len: usize,
+            data: *const u8,
+            data_len: usize,
+            row: *mut znippy_row,
+        ) -> i32,
+    >,
+    /// Called once with user_data when the library is done with it; may be NULL.
+    pub release: znippy_release_fn,
+}
+
 /// A public struct that begins with its size.
 ///
 /// # Safety
@@ -294,4 +361,12 @@ unsafe impl Sized32 for znippy_archive_info {
 // SAFETY: as above.
 unsafe impl Sized32 for znippy_source {
     const MINIMUM: usize = offset_of!(znippy_source, release) + size_of::<znippy_release_fn>();
+}
+// SAFETY: as above.
+unsafe impl Sized32 for znippy_column {
+    const MINIMUM: usize = offset_of!(znippy_column, reserved0) + size_of::<u32>();
+}
+// SAFETY: as above.
+unsafe impl Sized32 for znippy_provider {
+    const MINIMUM: usize = offset_of!(znippy_provider, release) + size_of::<znippy_release_fn>();
 }

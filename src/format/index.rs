@@ -18,12 +18,14 @@ use arrow_schema::SchemaRef;
 use crate::error::{Error, Result, Status};
 use crate::format::codec;
 use crate::format::container::{HEAD_LEN, MAX_BLOCK, MAX_SEGMENT_ROWS};
+use crate::format::extra::{ExtraBuilder, ExtraColumn, ExtraValue};
 use crate::format::hash::{Digest, hash};
 use crate::format::row::{Attributes, CODEC_STORED, EntryKind, Location, Row};
 use crate::format::{ipc_guard, path, schema};
 
-/// Bytes of names and targets at which a segment ends: a single row adds less than 512 KiB, and the numbers of
-/// 8,192 rows less than 2 MiB, so that no segment comes near its limit of 64 MiB.
+/// Bytes of names, targets and additional columns at which a segment ends: names and targets of a single row are
+/// less than 512 KiB, its additional columns less than 2 MiB as a rule, and the fixed numbers of 8,192 rows less than
+/// 2 MiB, so that no segment comes near its limit of 64 MiB.
 const FULL_TEXT: usize = 16 << 20;
 
 /// Collects rows and makes the stream.
@@ -52,6 +54,7 @@ pub struct SegmentBuilder {
     rdev: UInt64Builder,
     pkg_type: Int8Builder,
     repo: StringBuilder,
+    extras: ExtraBuilder,
     rows: usize,
     text: usize,
 }
@@ -90,9 +93,18 @@ impl SegmentBuilder {
             rdev: UInt64Builder::new(),
             pkg_type: Int8Builder::new(),
             repo: StringBuilder::new(),
+            extras: ExtraBuilder::default(),
             rows: 0,
             text: 0,
         }
+    }
+
+    /// No rows; these columns stand behind the fixed ones.
+    ///
+    /// # Errors
+    /// `E_LIMIT` where the additional columns alone would take over 1 MiB a row.
+    pub fn with_extras(columns: &[ExtraColumn]) -> Result<SegmentBuilder> {
+        Ok(SegmentBuilder { extras: ExtraBuilder::new(columns)?, ..SegmentBuilder::new() })
     }
 
     /// Rows so far.
@@ -110,8 +122,18 @@ impl SegmentBuilder {
         self.rows >= MAX_SEGMENT_ROWS || self.text >= FULL_TEXT
     }
 
-    /// Adds a row.
+    /// Adds a row with nulls in the additional columns.
     pub fn push(&mut self, row: &Row<'_>) -> Result<()> {
+        self.push_with(row, [])
+    }
+
+    /// Adds a row with values of additional columns, by their numbers; the others are null.
+    pub fn push_with<'a>(
+        &mut self,
+        row: &Row<'_>,
+        values: impl IntoIterator<Item = (usize, ExtraValue<'a>)>,
+    ) -> Result<()> {
+        self.text += self.extras.push(values)?;
         let shown = path::display(row.path);
         let target = row.attributes.and_then(|attributes| attributes.link_target).map_or(0, <[u8]>::len);
         self.text += shown.len() + row.path.len() + target;
@@ -147,9 +169,9 @@ impl SegmentBuilder {
         Ok(())
     }
 
-    /// The stream, and no rows again.
+    /// The stream, and no rows again. The schema is [`schema::index`] of the additional columns.
     pub fn finish(&mut self, schema: &SchemaRef) -> Result<Vec<u8>> {
-        let columns: Vec<ArrayRef> = vec![
+        let mut columns: Vec<ArrayRef> = vec![
             Arc::new(self.relative_path.finish()),
             Arc::new(self.chunk_seq.finish()),
             Arc::new(self.fdata_offset.finish()),
@@ -175,6 +197,7 @@ impl SegmentBuilder {
             Arc::new(self.pkg_type.finish()),
             Arc::new(self.repo.finish()),
         ];
+        columns.append(&mut self.extras.finish()?);
         self.rows = 0;
         self.text = 0;
         encode_stream(schema, columns)

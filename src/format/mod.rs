@@ -4,6 +4,7 @@
 //! container   head, trailer, footer: where everything is, and the hash over it
 //! manifest    one Arrow IPC stream: a row a segment or section
 //! index       segments: one Arrow IPC stream each, one row a slice
+//! extra       columns behind the fixed ones
 //! blobs       the blob table: a record a blob
 //! ipc_guard   the walk over an Arrow stream before arrow sees it
 //! schema      the columns, once, for writing, reading and guarding
@@ -17,6 +18,7 @@ pub mod blobs;
 pub mod codec;
 pub mod container;
 pub mod digest;
+pub mod extra;
 pub mod hash;
 pub mod index;
 pub mod ipc_guard;

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use once_cell::sync::Lazy;
 
+use crate::format::extra::ExtraColumn;
+
 /// A column by name, with its exact type.
 #[derive(Clone, Debug)]
 pub struct Column {
@@ -15,6 +17,13 @@ pub struct Column {
     pub data_type: DataType,
     /// Whether there may be nulls.
     pub nullable: bool,
+}
+
+impl Column {
+    /// The field of a schema.
+    pub fn field(&self) -> Field {
+        Field::new(self.name, self.data_type.clone(), self.nullable)
+    }
 }
 
 const fn column(name: &'static str, data_type: DataType, nullable: bool) -> Column {
@@ -71,15 +80,23 @@ pub static MANIFEST: Lazy<Vec<Column>> = Lazy::new(|| {
     ]
 });
 
+/// How names begin that belong to the format: of sections, and of columns that are none of others'.
+pub const RESERVED: &str = "__znippy";
+
 /// Key of the format version in the schema metadata.
 pub const VERSION_KEY: &str = "znippy_format_version";
 
 /// Facts about the archive that stand in the metadata of every schema: sorted by key, no host facts.
 pub type Metadata = std::collections::BTreeMap<String, String>;
 
+/// The schema of index segments with these columns behind the fixed ones.
+pub fn index(extras: &[ExtraColumn], metadata: &Metadata) -> SchemaRef {
+    let fields = INDEX.iter().map(Column::field).chain(extras.iter().map(ExtraColumn::field));
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()).with_metadata(metadata.clone()))
+}
+
 /// An Arrow schema of these columns.
 pub fn arrow(columns: &[Column], metadata: &Metadata) -> SchemaRef {
-    let fields: Vec<Field> =
-        columns.iter().map(|column| Field::new(column.name, column.data_type.clone(), column.nullable)).collect();
+    let fields: Vec<Field> = columns.iter().map(Column::field).collect();
     Arc::new(Schema::new(fields).with_metadata(metadata.clone()))
 }

@@ -6,6 +6,7 @@ use crate::error::{Error, Result, Status};
 use crate::format::blobs;
 use crate::format::codec::Compressor;
 use crate::format::container::{FORMAT_VERSION, MAX_MANIFEST, SEGMENT_ALIGN, Trailer};
+use crate::format::extra::{ExtraColumn, ExtraValue};
 use crate::format::hash::{Digest, hash};
 use crate::format::index::SegmentBuilder;
 use crate::format::manifest::{Manifest, Part, SECTION_TYPE};
@@ -14,6 +15,7 @@ use crate::format::schema::{self, Metadata, VERSION_KEY};
 use crate::format::{codec, hash as hashing};
 use crate::options::{Key, OPTION_TABLE, Options};
 use crate::pack::batch::Batch;
+use crate::pack::claims::{Claim, Claims};
 use crate::pack::merge::{InOrder, Passing};
 use crate::pack::output::Output;
 use crate::pack::pipeline::Written;
@@ -31,6 +33,7 @@ pub(super) struct Packed<'a> {
     pub(super) batches: &'a [Arc<Batch>],
     pub(super) sequencer: &'a Sequencer,
     pub(super) written: &'a [Written],
+    pub(super) claims: &'a Claims,
     /// Mode and modification time of the archive's root, where a tree was added there.
     pub(super) root: Option<(u32, i64)>,
 }
@@ -46,7 +49,7 @@ pub(super) fn finish(
     let payload_end = output.position();
     let mut manifest = Manifest { metadata: metadata(packed.root, options), ..Manifest::default() };
     manifest.sections.push(write_blob_table(packed, output)?);
-    let mut writer = IndexWriter::new(&manifest.metadata, options, output)?;
+    let mut writer = IndexWriter::new(packed.claims.columns(), &manifest.metadata, options, output)?;
     let dropped = packed.sequencer.dropped();
     let mut entries = InOrder::new(packed.batches)?;
     let mut target = Vec::new();
@@ -63,7 +66,8 @@ pub(super) fn finish(
             batch.path(record, &mut target);
             target.as_slice()
         });
-        let entry = Entry { tree: &batch.tree, packed, record, path, target, repo: options.repo() };
+        let claim = packed.claims.get(file);
+        let entry = Entry { tree: &batch.tree, packed, record, path, target, repo: options.repo(), claim };
         entry.write(file, &mut writer, &mut stats)?;
         reporter.counters().add(1, 0);
         if number.is_multiple_of(1024) {
@@ -124,27 +128,33 @@ struct IndexWriter<'a> {
     compressor: Option<Compressor>,
     frame: Vec<u8>,
     builder: SegmentBuilder,
-    repo: String,
+    labels: Labels,
     part: Part,
     parts: Vec<Part>,
 }
 
 impl<'a> IndexWriter<'a> {
-    fn new(metadata: &Metadata, options: &Options, output: &'a mut Output) -> Result<IndexWriter<'a>> {
+    fn new(
+        extras: &[ExtraColumn],
+        metadata: &Metadata,
+        options: &Options,
+        output: &'a mut Output,
+    ) -> Result<IndexWriter<'a>> {
         let plain = options.flag(Key::PlainIndex);
         Ok(IndexWriter {
             output,
-            schema: schema::arrow(&schema::INDEX, metadata),
+            schema: schema::index(extras, metadata),
             compressor: if plain { None } else { Some(Compressor::new(INDEX_LEVEL)?) },
             frame: Vec::new(),
-            builder: SegmentBuilder::new(),
-            repo: options.repo().to_owned(),
+            builder: SegmentBuilder::with_extras(extras)?,
+            labels: Labels::default(),
             part: Part::default(),
             parts: Vec::new(),
         })
     }
 
-    fn push(&mut self, row: &Row<'_>) -> Result<()> {
+    fn push<'v>(&mut self, row: &Row<'_>, values: impl IntoIterator<Item = (usize, ExtraValue<'v>)>) -> Result<()> {
+        self.labels.row(row);
         if row.chunk_seq == 0 {
             if self.part.entries == 0 {
                 self.part.first_path = row.path.to_vec();
@@ -153,13 +163,13 @@ impl<'a> IndexWriter<'a> {
             self.part.last_path.clear();
             self.part.last_path.extend_from_slice(row.path);
         }
-        self.builder.push(row)?;
+        self.builder.push_with(row, values)?;
         if self.builder.is_full() { self.write() } else { Ok(()) }
     }
 
     fn write(&mut self) -> Result<()> {
         let mut part = std::mem::take(&mut self.part);
-        part.repo.clone_from(&self.repo);
+        (part.pkg_type, part.repo) = self.labels.end_segment();
         part.rows = self.builder.len() as u64;
         if let Some(last) = self.parts.last() {
             part.first_entry = last.first_entry + last.entries;
@@ -195,6 +205,43 @@ impl<'a> IndexWriter<'a> {
     }
 }
 
+/// Whether all entries with rows in a segment have the same `pkg_type`, or the same `repo`.
+#[derive(Default)]
+struct Labels {
+    /// Those of the entry that the last row belongs to; 0 and empty for null.
+    entry: (i8, String),
+    /// Those of all rows of the segment so far; `None` once they differ.
+    pkg_type: Option<i8>,
+    repo: Option<String>,
+    rows: usize,
+}
+
+impl Labels {
+    fn row(&mut self, row: &Row<'_>) {
+        if let Some(attributes) = &row.attributes {
+            self.entry.0 = attributes.pkg_type.unwrap_or(0);
+            self.entry.1.clear();
+            self.entry.1.push_str(attributes.repo.unwrap_or_default());
+        }
+        if self.rows == 0 {
+            (self.pkg_type, self.repo) = (Some(self.entry.0), Some(self.entry.1.clone()));
+        }
+        self.rows += 1;
+        if self.pkg_type != Some(self.entry.0) {
+            self.pkg_type = None;
+        }
+        if self.repo.as_ref().is_some_and(|repo| *repo != self.entry.1) {
+            self.repo = None;
+        }
+    }
+
+    /// What the segment's row in the manifest says. The last entry may go on in the next segment.
+    fn end_segment(&mut self) -> (i8, String) {
+        self.rows = 0;
+        (self.pkg_type.take().unwrap_or(0), self.repo.take().unwrap_or_default())
+    }
+}
+
 /// One entry on its way into the index.
 struct Entry<'a> {
     tree: &'a Tree,
@@ -204,6 +251,8 @@ struct Entry<'a> {
     /// For a hard link: the first path of its group.
     target: Option<&'a [u8]>,
     repo: &'a str,
+    /// What a metadata provider found in it.
+    claim: Option<Claim<'a>>,
 }
 
 impl Entry<'_> {
@@ -213,18 +262,18 @@ impl Entry<'_> {
         self.count(kind, stats);
         let mut attributes = self.attributes(kind);
         if !kind.has_bytes() {
-            return writer.push(&self.row(kind, 0, 0, None, [0; 32], Some(attributes)));
+            return writer.push(&self.row(kind, 0, 0, None, [0; 32], Some(attributes)), []);
         }
         stats.bytes_in += record.size;
         match self.packed.sequencer.content(file) {
             FileContent::Empty => {
-                writer.push(&self.row(kind, 0, 0, None, hash(&[]), Some(attributes)))?;
+                writer.push(&self.row(kind, 0, 0, None, hash(&[]), Some(attributes)), self.values())?;
                 stats.files_stored += u64::from(kind == EntryKind::File);
             }
             FileContent::One(slice) => {
                 stats.slices += 1;
                 self.count_codec(kind, &[slice], stats);
-                writer.push(&self.row(kind, 0, 0, Some(slice), slice.checksum, Some(attributes)))?;
+                writer.push(&self.row(kind, 0, 0, Some(slice), slice.checksum, Some(attributes)), self.values())?;
             }
             FileContent::Many(slices, whole) => {
                 attributes.file_hash = Some(whole);
@@ -234,18 +283,23 @@ impl Entry<'_> {
                 let held: u64 = all.iter().map(|slice| u64::from(slice.len)).sum();
                 stats.bytes_holes += record.size - held;
                 if slices.is_empty() {
-                    writer.push(&self.row(kind, 0, 0, None, hash(&[]), Some(attributes)))?;
+                    writer.push(&self.row(kind, 0, 0, None, hash(&[]), Some(attributes)), self.values())?;
                 }
                 for (seq, ((offset, _), slice)) in slices.iter().zip(all).enumerate() {
                     let seq = u32::try_from(seq).map_err(|_| {
                         Error::new(Status::Limit, "the file has over four billion slices").with_entry(self.path)
                     })?;
                     let attributes = (seq == 0).then_some(attributes);
-                    writer.push(&self.row(kind, seq, *offset, Some(slice), slice.checksum, attributes))?;
+                    let values = self.values().take(if seq == 0 { usize::MAX } else { 0 });
+                    writer.push(&self.row(kind, seq, *offset, Some(slice), slice.checksum, attributes), values)?;
                 }
             }
         }
         Ok(())
+    }
+
+    fn values(&self) -> impl Iterator<Item = (usize, ExtraValue<'_>)> {
+        self.claim.iter().flat_map(Claim::values)
     }
 
     fn row<'b>(
@@ -287,6 +341,7 @@ impl Entry<'_> {
             },
             file_size: kind.has_bytes().then_some(record.size),
             rdev: extra.and_then(|extra| extra.rdev),
+            pkg_type: self.claim.as_ref().map(|claim| claim.pkg_type),
             repo: (!self.repo.is_empty()).then_some(self.repo),
             ..Attributes::default()
         }

@@ -7,6 +7,7 @@
 //! ```
 
 mod batch;
+mod claims;
 mod compress;
 mod finish;
 mod holes;

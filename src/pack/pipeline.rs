@@ -10,6 +10,7 @@
 //! what they made is written by the next call that waits.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use crate::beneath::threads_within_descriptors;
 use crate::error::{Error, Result, Status, zeroed};
@@ -18,6 +19,7 @@ use crate::format::codec;
 use crate::format::row::CODEC_STORED;
 use crate::options::{Key, Layout, Options};
 use crate::pack::batch::Batch;
+use crate::pack::claims::{Claimer, Claims};
 use crate::pack::compress::{Blob, Packer};
 use crate::pack::output::Output;
 use crate::pack::read::{ReadUnit, Reader, Task};
@@ -86,6 +88,9 @@ pub(super) struct Pipeline {
     pub(super) written: Vec<Written>,
     /// Why files were left out.
     pub(super) skipped: Vec<Error>,
+    claimer: Arc<Claimer>,
+    /// What metadata providers found.
+    pub(super) claims: Claims,
     crew: Option<Crew>,
     budget: Budget,
     next_unit: usize,
@@ -117,6 +122,8 @@ impl Pipeline {
             sequencer: Sequencer::new(layout.block_size),
             written: Vec::new(),
             skipped: Vec::new(),
+            claimer: Arc::new(Claimer::new(options.providers())),
+            claims: Claims::new(options.providers()),
             crew: None,
             budget: Budget { threads: 0, buffers: 0 },
             next_unit: 0,
@@ -134,15 +141,15 @@ impl Pipeline {
     }
 
     /// Starts the workers for units of at most `longest` bytes, unless they are there. `parked` buffers may be kept for
-    /// long without work on them.
+    /// long without work on them, and `assembled` bytes hold files that providers want whole.
     ///
     /// # Errors
     /// `E_LIMIT` where the memory limit has no room for one worker.
-    pub(super) fn start(&mut self, longest: usize, parked: usize) -> Result<()> {
+    pub(super) fn start(&mut self, longest: usize, parked: usize, assembled: usize) -> Result<()> {
         if self.crew.is_some() {
             return Ok(());
         }
-        self.budget = budget(&self.options, &self.layout, longest, parked)?;
+        self.budget = budget(&self.options, &self.layout, longest, parked, assembled)?;
         let stop = CancelToken::new();
         let (units, unit_receiver) = unbounded::<Begun>();
         let (blocks, block_receiver) = unbounded::<(Block, Vec<u8>)>();
@@ -152,9 +159,10 @@ impl Pipeline {
         let workers = Workers::start(self.budget.threads, "znippy-pack", |number| {
             let (units, blocks, sender, stop) =
                 (unit_receiver.clone(), block_receiver.clone(), done_sender.clone(), stop.clone());
+            let claimer = Arc::clone(&self.claimer);
             move || {
                 let result = sync::catch(|| {
-                    let reader = Reader::new(number, layout.no_skip, lenient, &stop)?;
+                    let reader = Reader::new(number, layout.no_skip, lenient, &claimer, &stop)?;
                     let packer = Packer::new(layout.level, &stop)?;
                     work(reader, packer, &units, &blocks, &sender)
                 });
@@ -179,14 +187,14 @@ impl Pipeline {
     }
 
     /// Reads all units of a tree. Blocks of it may still be on their way when this returns.
-    pub(super) fn tree(&mut self, batch: &std::sync::Arc<Batch>, reporter: &mut Reporter) -> Result<()> {
+    pub(super) fn tree(&mut self, batch: &Arc<Batch>, reporter: &mut Reporter) -> Result<()> {
         for number in 0..batch.plan.units {
             if batch.plan.begins_class(number) {
                 self.flush(reporter)?;
             }
             let buffer = self.buffer(batch.plan.longest, reporter)?;
             let unit = batch.plan.unit(number, &batch.tree);
-            self.begin(Task::Tree(std::sync::Arc::clone(batch), unit), buffer);
+            self.begin(Task::Tree(Arc::clone(batch), unit), buffer);
         }
         self.flush(reporter)?;
         while self.next_sequenced < self.next_unit {
@@ -238,6 +246,7 @@ impl Pipeline {
         self.crew = None;
         (self.free, self.frames) = (Vec::new(), Vec::new());
         self.sequencer.end();
+        self.claims.seal();
         let mut stats = self.sequencer.stats;
         stats.blocks = self.stats.blocks;
         stats.bytes_stored = self.stats.bytes_stored;
@@ -292,7 +301,12 @@ impl Pipeline {
         while let Some(arrived) = self.arrived.remove(&self.next_sequenced) {
             let mut out = Sequenced::default();
             match arrived {
-                Arrived::Read(buffer, read) => out = self.sequencer.unit(buffer, read)?,
+                Arrived::Read(buffer, read) => {
+                    for (entry, found) in &read.found {
+                        self.claims.add(*entry, found)?;
+                    }
+                    out = self.sequencer.unit(buffer, read)?;
+                }
                 Arrived::Flush => self.sequencer.flush(&mut out),
                 Arrived::EndOfFile { part, windows } => self.sequencer.end_windows(part, windows, &mut out),
             }
@@ -363,7 +377,7 @@ fn work(
 }
 
 /// Threads and buffers within the memory limit. The limit lowers threads and never changes the bytes.
-fn budget(options: &Options, layout: &Layout, longest: usize, parked: usize) -> Result<Budget> {
+fn budget(options: &Options, layout: &Layout, longest: usize, parked: usize, assembled: usize) -> Result<Budget> {
     let wanted = threads_within_descriptors(options.threads());
     let limit = usize::try_from(options.get(Key::MemoryLimit)).unwrap_or(usize::MAX);
     // Two buffers a thread, so that one fills while the other drains; some are kept by the sequencer, one moves.
@@ -372,7 +386,8 @@ fn budget(options: &Options, layout: &Layout, longest: usize, parked: usize) -> 
         return Ok(full(wanted));
     }
     let cost = |budget: &Budget| {
-        budget.threads * context_bytes(layout.level) + budget.buffers * (longest + codec::bound(longest))
+        let buffers = budget.buffers * (longest + codec::bound(longest));
+        budget.threads * context_bytes(layout.level) + buffers + assembled
     };
     let least = Budget { threads: 1, buffers: 2 + parked };
     let candidates = (1..=wanted).rev().map(full).chain([least]);

@@ -14,6 +14,7 @@ use crate::beneath::{Access, DirectoryCache, is_out_of_descriptors};
 use crate::error::{Error, Result, Status};
 use crate::format::hash::{Digest, hash, window_value};
 use crate::pack::batch::{Batch, Handles};
+use crate::pack::claims::{Claimer, Found, PartOfFile, Rows};
 use crate::pack::holes;
 use crate::pack::plan::{Class, Unit};
 use crate::pack::probe::{self, Trial};
@@ -108,6 +109,8 @@ pub(super) struct ReadUnit {
     pub(super) content: Content,
     /// Entries that are left out, by option.
     pub(super) skipped: Vec<(u32, Error)>,
+    /// What metadata providers found, by entry.
+    pub(super) found: Vec<(u32, Found)>,
 }
 
 /// Reads units. One a worker.
@@ -115,13 +118,24 @@ pub(super) struct Reader<'a> {
     worker: usize,
     no_skip: bool,
     lenient: bool,
+    claimer: &'a Claimer,
     cancel: &'a CancelToken,
     trial: Trial,
+    rows: Rows,
+    /// The path of the file that is offered to providers.
+    path: Vec<u8>,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(worker: usize, no_skip: bool, lenient: bool, cancel: &'a CancelToken) -> Result<Reader<'a>> {
-        Ok(Reader { worker, no_skip, lenient, cancel, trial: Trial::new()? })
+    pub(super) fn new(
+        worker: usize,
+        no_skip: bool,
+        lenient: bool,
+        claimer: &'a Claimer,
+        cancel: &'a CancelToken,
+    ) -> Result<Reader<'a>> {
+        let (trial, rows) = (Trial::new()?, claimer.rows());
+        Ok(Reader { worker, no_skip, lenient, claimer, cancel, trial, rows, path: Vec::new() })
     }
 
     /// Fills `buffer`, which is at least as long as the unit, and hashes what is in it.
@@ -152,7 +166,7 @@ impl<'a> Reader<'a> {
     ) -> Result<ReadUnit> {
         let mut files = Vec::with_capacity(range.len());
         let mut pieces = Vec::with_capacity(range.len());
-        let mut skipped = Vec::new();
+        let (mut skipped, mut found) = (Vec::new(), Vec::new());
         let mut at = 0;
         for &number in &tree.batch.plan.small[range] {
             self.cancel.check()?;
@@ -167,10 +181,18 @@ impl<'a> Reader<'a> {
                 skipped.push((entry, error));
                 continue;
             }
-            files.push(small_file(entry, at, &buffer[at..at + len], &mut pieces));
+            let file = &buffer[at..at + len];
+            files.push(small_file(entry, at, file, &mut pieces));
+            if !self.claimer.is_idle() {
+                tree.batch.path(record, &mut self.path);
+                // A failure in here is a provider's and ends the job, whatever is to be done with files.
+                let offered = self.claimer.offer(&mut self.rows, &self.path, file);
+                let claimed = offered.map_err(|error| error.with_path(tree.batch.tree.host_path(record)))?;
+                found.extend(claimed.map(|values| (entry, values)));
+            }
             at += len;
         }
-        Ok(ReadUnit { pieces, content: Content::Small { class, bytes, files }, skipped })
+        Ok(ReadUnit { pieces, content: Content::Small { class, bytes, files }, skipped, found })
     }
 
     fn hash_small(&self, gathered: &Gathered, buffer: &[u8]) -> Result<ReadUnit> {
@@ -183,7 +205,7 @@ impl<'a> Reader<'a> {
             at = end;
         }
         let content = Content::Small { class: gathered.class, bytes: gathered.bytes, files };
-        Ok(ReadUnit { pieces, content, skipped: Vec::new() })
+        Ok(ReadUnit { pieces, content, skipped: Vec::new(), found: Vec::new() })
     }
 
     fn read_window(&mut self, mut tree: OpenTree<'_>, unit: &Unit, buffer: &mut [u8]) -> Result<ReadUnit> {
@@ -200,8 +222,9 @@ impl<'a> Reader<'a> {
             if !self.lenient || !error.is_about_its_object() {
                 return Err(error);
             }
+            self.claimer.abandon(entry);
             let content = Content::Window { part, len, value: None, whole: None, noise: false, last_of };
-            return Ok(ReadUnit { pieces: Vec::new(), content, skipped: vec![(entry, error)] });
+            return Ok(ReadUnit { pieces: Vec::new(), content, skipped: vec![(entry, error)], found: Vec::new() });
         }
         let extension = crate::format::path::extension(batch.tree.names.name(record.name));
         let packed = window == 0 && probe::is_packed_extension(extension);
@@ -209,6 +232,13 @@ impl<'a> Reader<'a> {
         let mut unit = self.hash_window(&window, &buffer[..len])?;
         if let Content::Window { last_of: known, .. } = &mut unit.content {
             *known = last_of;
+        }
+        if !self.claimer.is_idle() {
+            batch.path(record, &mut self.path);
+            let part = PartOfFile { file: entry, parts: windows, offset, bytes: &buffer[..len], size: record.size };
+            let offered = self.claimer.part(&mut self.rows, &self.path, &part);
+            let claimed = offered.map_err(|error| error.with_path(batch.tree.host_path(record)))?;
+            unit.found.extend(claimed.map(|values| (entry, values)));
         }
         Ok(unit)
     }
@@ -228,7 +258,7 @@ impl<'a> Reader<'a> {
         let value = (window.several != Some(false)).then(|| window_value(bytes, window.offset));
         let whole = (window.several != Some(true) && !one).then(|| hash(bytes));
         let content = Content::Window { part: window.part, len: window.len, value, whole, noise, last_of: None };
-        Ok(ReadUnit { pieces, content, skipped: Vec::new() })
+        Ok(ReadUnit { pieces, content, skipped: Vec::new(), found: Vec::new() })
     }
 
     /// Extension and first bytes are believed together; samples decide about everything else.

@@ -14,9 +14,10 @@ use crate::pack::batch::Batch;
 use crate::pack::finish::{self, Packed};
 use crate::pack::output::Output;
 use crate::pack::pipeline::Pipeline;
-use crate::pack::plan::plan;
-use crate::pack::scan;
+use crate::pack::plan::{Plan, plan};
+use crate::pack::scan::{self, Tree};
 use crate::progress::{LogLevel, Phase, Reporter};
+use crate::provider::MAX_FILE;
 use crate::stats::Stats;
 
 /// Makes an archive of what is added to it.
@@ -75,7 +76,7 @@ impl Writer {
         self.root = Some((tree.root_mode, tree.root_mtime_ns));
         if plan.units > 0 {
             self.begin()?;
-            self.pipeline.start(plan.longest, 1)?;
+            self.pipeline.start(plan.longest, 1, self.assembled_bytes(&tree, &plan))?;
         }
         let mut batch = Batch::new(tree, plan, &[], root, self.pipeline.workers());
         self.number(&mut batch)?;
@@ -95,8 +96,8 @@ impl Writer {
         let stats = self.pipeline.drain(&mut self.reporter)?;
         self.reporter.end()?;
         self.reporter.begin(Phase::Finish, u64::from(self.next), 0)?;
-        let Pipeline { output, sequencer, written, .. } = &mut self.pipeline;
-        let packed = Packed { batches: &self.batches, sequencer, written, root: self.root };
+        let Pipeline { output, sequencer, written, claims, .. } = &mut self.pipeline;
+        let packed = Packed { batches: &self.batches, sequencer, written, claims, root: self.root };
         let mut stats = finish::finish(&packed, stats, &self.options, output, &mut self.reporter)?;
         output.commit()?;
         stats.skipped += self.skipped;
@@ -104,6 +105,15 @@ impl Writer {
         // The archive is there now: a stop that comes this late is not an error any more.
         let _ = self.reporter.end();
         Ok(stats)
+    }
+
+    /// Most bytes of the files of a tree that are put together for providers at a time: one that ends and one that begins.
+    fn assembled_bytes(&self, tree: &Tree, plan: &Plan) -> usize {
+        if self.options.providers().is_empty() {
+            return 0;
+        }
+        let sizes = plan.big.iter().filter(|file| file.windows > 1).map(|file| tree.records[file.record as usize].size);
+        2 * sizes.filter(|size| *size <= MAX_FILE).max().unwrap_or(0) as usize
     }
 
     /// Writes the head, once.

@@ -3,6 +3,8 @@
 #   BUILD_DIR  where the build stands (default: build); the virtual environment is made in it
 #   ZNIPPY     the command-line tool (default: $BUILD_DIR/bin/znippy)
 #   ZNIPPY_LIBRARY  the shared library (default: $BUILD_DIR/lib/libznippy.so)
+#   PROVIDER_CRATE  the example of a metadata provider (default: $BUILD_DIR/examples/provider_crate); without it its tests are
+#              left out
 #   PYTHON     the Python that makes the virtual environment (default: python3)
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
@@ -20,7 +22,8 @@ absolute() {
 }
 ZNIPPY=$(absolute "${ZNIPPY:-$build/bin/znippy}")
 ZNIPPY_LIBRARY=$(absolute "${ZNIPPY_LIBRARY:-$build/lib/libznippy.so}")
-export ZNIPPY ZNIPPY_LIBRARY
+PROVIDER_CRATE=$(absolute "${PROVIDER_CRATE:-$build/examples/provider_crate}")
+export ZNIPPY ZNIPPY_LIBRARY PROVIDER_CRATE
 
 # The copy of the requirements is written last: what was not installed completely is installed again.
 if ! cmp -s "$here/requirements.txt" "$venv/installed.txt"; then

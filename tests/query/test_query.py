@@ -1,6 +1,8 @@
 """The three questions of c_examples/query.py, answered by every engine, are what the tree itself says."""
 
+import gzip
 import hashlib
+import io
 import json
 import os
 import random
@@ -8,6 +10,7 @@ import re
 import stat
 import subprocess
 import sys
+import tarfile
 import tempfile
 import threading
 import unittest
@@ -24,6 +27,7 @@ import query  # noqa: E402
 import duckdb  # noqa: E402
 import polars  # noqa: E402
 import pyarrow  # noqa: E402
+import pyarrow.compute  # noqa: E402
 
 
 def regular_files(tree):
@@ -193,6 +197,68 @@ class Queries(unittest.TestCase):
         for engine, ask in query.ENGINES.items():
             with self.subTest(engine=engine), self.assertRaisesRegex(Exception, "an index segment is damaged"):
                 ask(query.Index(self.archive))
+
+
+def make_crate(path, name, version, manifest=None, directory=None):
+    """A package of Rust source as cargo makes them: a gzipped tar file with one directory."""
+    directory = directory or f"{name}-{version}"
+    text = manifest or f'# made by cargo\n[package]\nedition = "2021"\nname = "{name}"\nversion = "{version}"\n'
+    with tarfile.open(path, "w:gz") as crate:
+        for inner, data in (("src/lib.rs", b"// " * 9000), ("Cargo.toml", text.encode()), ("README.md", b"x" * 600)):
+            member = tarfile.TarInfo(f"{directory}/{inner}")
+            member.size = len(data)
+            crate.addfile(member, io.BytesIO(data))
+
+
+@unittest.skipUnless(os.access(os.environ.get("PROVIDER_CRATE", ""), os.X_OK), "the example is not built (no zlib)")
+class CratesByProvider(unittest.TestCase):
+    """The columns of c_examples/provider_crate.c, through Arrow."""
+
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+        tree = Path(self.folder.name) / "tree"
+        (tree / "deep" / "below").mkdir(parents=True)
+        self.wanted = []
+        for i in range(300):
+            name, version = f"crate_{i % 70}", f"{i // 70}.{i}.0-rc.{i}+build"
+            path = tree / ("deep/below" if i % 2 else "deep") / f"{name}-{version}.crate"
+            make_crate(path, name, version)
+            self.wanted.append([name, version, str(path.relative_to(tree))])
+        self.wanted.sort()
+        # Nobody claims these: another name or version inside, no manifest, no tar, no gzip, a bomb, nothing.
+        make_crate(tree / "other-1.0.0.crate", "another", "1.0.0")
+        make_crate(tree / "older-1.0.1.crate", "older", "1.0.0", directory="older-1.0.1")
+        make_crate(tree / "bare-1.0.0.crate", "bare", "1.0.0", manifest="[dependencies]\nname = \"bare\"\n")
+        (tree / "text-1.0.0.crate").write_bytes(gzip.compress(b"text\n" * 500))
+        (tree / "plain-1.0.0.crate").write_bytes(b"plain")
+        (tree / "bomb-1.0.0.crate").write_bytes(gzip.compress(b"\1" * (3 << 20)))
+        (tree / "cut-1.0.0.crate").write_bytes(gzip.compress(b"\1" * 3000)[:-20])
+        (tree / "empty-1.0.0.crate").write_bytes(b"")
+        (tree / ".crate").write_bytes(b"x")
+        (tree / "notes.txt").write_text("crate_0")
+        archive = Path(self.folder.name) / "crates.znippy"
+        command = [os.environ["PROVIDER_CRATE"], str(tree), str(archive)]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        self.index = query.Index(archive)
+        self.addCleanup(self.index.close)
+
+    def test_duckdb(self):
+        index = self.index  # noqa: F841  DuckDB finds it by its name
+        found = duckdb.sql("""
+            SELECT crate_name, crate_version, relative_path FROM index WHERE pkg_type = 1 ORDER BY ALL""").fetchall()
+        self.assertEqual([list(row) for row in found], self.wanted)
+        rest = duckdb.sql("SELECT count(crate_name), count(crate_version), count(*) FROM index WHERE pkg_type IS NULL")
+        self.assertEqual(rest.fetchall(), [(0, 0, 12)])
+
+    def test_pyarrow_and_polars(self):
+        names = ["crate_name", "crate_version", "relative_path"]
+        table = pyarrow.table(self.index)
+        self.assertEqual(table.schema.field("crate_name").type, pyarrow.string())
+        claimed = table.filter(pyarrow.compute.equal(table["pkg_type"], 1)).select(names)
+        self.assertEqual(sorted(list(row.values()) for row in claimed.to_pylist()), self.wanted)
+        frame = polars.DataFrame(self.index).filter(polars.col("pkg_type") == 1).select(names)
+        self.assertEqual(sorted(list(row) for row in frame.rows()), self.wanted)
 
 
 if __name__ == "__main__":
