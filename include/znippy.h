@@ -412,6 +412,11 @@ struct ArrowArrayStream;
 #define ZNIPPY_OPT_MAX_INDEX 55
 
 /**
+ * Which files of a base archive are unchanged: 0 by path, size, time and mode, 1 also by their bytes, which reads all.
+ */
+#define ZNIPPY_OPT_BASE_CHECK 45
+
+/**
  * A regular file.
  */
 #define ZNIPPY_KIND_FILE 0
@@ -801,6 +806,98 @@ typedef struct {
  * end with the callback; stored_size and slice_count are 0 in it, and index is ZNIPPY_UNKNOWN for what is in no archive.
  */
 typedef int32_t (*znippy_filter_fn)(void *user_data, const znippy_entry_info *entry);
+
+/**
+ * A column of the index that a provider fills.
+ */
+typedef struct {
+    /**
+     * sizeof(znippy_column), set by the caller; the same in all columns of a provider.
+     */
+    uint32_t struct_size;
+    /**
+     * ZNIPPY_COLUMN_*.
+     */
+    uint32_t column_type;
+    /**
+     * Its name in the index: UTF-8, NUL-terminated, 1 to 255 bytes. Not the name of a fixed column or of another
+     * provider's, whatever the case of letters, and not beginning with "__znippy".
+     */
+    const char *name;
+    /**
+     * 0.
+     */
+    uint32_t flags;
+    /**
+     * 0.
+     */
+    uint32_t reserved0;
+} znippy_column;
+
+/**
+ * Finds values in the bytes of files that are packed; they stand in columns of the index.
+ *
+ * Each file is offered to the providers in the order in which they were added, while its bytes are in memory. The
+ * first one whose wants and extract say yes claims it: pkg_type and its values stand on the file's row. Other
+ * files, and columns that were not set, are null. A further name of a file (hard link) has what its first name
+ * has, without a call. Files of over 64 MiB are not offered. On the bytes of the archive nothing but these columns
+ * depends on providers, and they don't depend on threads.
+ */
+typedef struct {
+    /**
+     * sizeof(znippy_provider), set by the caller. Too small a value: nothing else in here is read or released.
+     */
+    uint32_t struct_size;
+    /**
+     * 0 or ZNIPPY_PROVIDER_CONCURRENT. Without it the library makes one call of wants or extract at a time.
+     */
+    uint32_t flags;
+    /**
+     * First argument of the callbacks.
+     */
+    void *user_data;
+    /**
+     * What errors call it: UTF-8, NUL-terminated, 1 to 255 bytes.
+     */
+    const char *name;
+    /**
+     * What stands in the column pkg_type of the files that it claims: -127 to 127.
+     */
+    int32_t pkg_type;
+    /**
+     * 0.
+     */
+    uint32_t reserved0;
+    /**
+     * The columns that it fills.
+     */
+    const znippy_column *columns;
+    /**
+     * How many.
+     */
+    size_t column_count;
+    /**
+     * Whether extract is to look at the file with this path in the archive (NUL-terminated) and size: 1, or 0, or a
+     * negative ZNIPPY_E_* that ends the job. NULL wants everything. On any thread.
+     */
+    int32_t (*wants)(void *user_data, const char *path, size_t path_len, uint64_t size);
+    /**
+     * Looks at all bytes of a file and sets values with znippy_row_set_*(): 1 claims the file, 0 leaves it to others, a
+     * negative ZNIPPY_E_* ends the job with that status. Path, data and row end with the call; data is NULL where
+     * data_len is 0. On any thread. It must not unwind or longjmp; the same writer called from in here answers
+     * ZNIPPY_E_BUSY.
+     */
+    int32_t (*extract)(void *user_data,
+                       const char *path,
+                       size_t path_len,
+                       const uint8_t *data,
+                       size_t data_len,
+                       znippy_row *row);
+    /**
+     * Called once with user_data when the library is done with it; may be NULL.
+     */
+    znippy_release_fn release;
+} znippy_provider;
 
 /**
  * What a job did; sizes are bytes. Set struct_size before the call.
@@ -1357,6 +1454,20 @@ void znippy_options_set_filter(znippy_options *options,
  * Ownership: takes a reference of its own. Threads: one at a time. Errors: none.
  */
 ZNIPPY_API void znippy_options_set_cancel(znippy_options *options, const znippy_cancel *cancel);
+
+/**
+ * Packing takes files from this archive that are in it as they are in the tree, in place of the archive before; NULL
+ * takes it away. Blobs are copied, and checked as they are; what is unchanged is neither read nor compressed, and the
+ * new archive needs the old one no more. A file is unchanged where path, size, modification time and mode are, and it
+ * was not modified just now; ZNIPPY_OPT_BASE_CHECK has its bytes compared too. With a provider all files are read.
+ *
+ * Ownership: takes a reference of its own. Threads: one at a time. Errors: ZNIPPY_E_INVALID_ARGUMENT for what is no reader,
+ * ZNIPPY_E_BUSY from a callback of the reader.
+ */
+ZNIPPY_API
+znippy_status znippy_options_set_base(znippy_options *options,
+                                      const znippy_reader *base,
+                                      znippy_error **err);
 
 /**
  * Adds a metadata provider behind those that the options have; packing with them offers it each file.

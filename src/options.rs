@@ -12,6 +12,7 @@ pub use table::{Key, Kind, OPTION_TABLE, Spec, calls};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::archive::Archive;
 use crate::error::{Error, Result, Status};
 use crate::format::path;
 use crate::globs;
@@ -68,6 +69,8 @@ pub struct Options {
     filter: Option<FilterFn>,
     cancel: CancelToken,
     providers: Vec<Arc<dyn Provider>>,
+    /// Held here, and looked into by packing alone.
+    base: Option<Arc<dyn AsRef<Archive> + Send + Sync>>,
 }
 
 impl Default for Options {
@@ -87,6 +90,7 @@ impl Options {
             filter: None,
             cancel: CancelToken::new(),
             providers: Vec::new(),
+            base: None,
         }
     }
 
@@ -200,6 +204,16 @@ impl Options {
     /// The metadata providers, in the order in which they were added.
     pub fn providers(&self) -> &[Arc<dyn Provider>] {
         &self.providers
+    }
+
+    /// Sets the archive that packing takes unchanged files from.
+    pub fn set_base(&mut self, base: Option<Arc<dyn AsRef<Archive> + Send + Sync>>) {
+        self.base = base;
+    }
+
+    /// The archive that packing takes unchanged files from.
+    pub fn base(&self) -> Option<Arc<dyn AsRef<Archive> + Send + Sync>> {
+        self.base.clone()
     }
 
     /// The progress function.

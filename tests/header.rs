@@ -14,7 +14,7 @@ use znippy::format::row::EntryKind;
 use znippy::options::OPTION_TABLE;
 
 /// The files in the order of the header's sections.
-const SOURCES: [&str; 14] = [
+const SOURCES: [&str; 15] = [
     "constants",
     "types",
     "library",

@@ -281,7 +281,8 @@ fn a_segment_of_later_rows_has_the_label_of_their_entry() {
     let file = fs::File::create(tree.path().join("big")).unwrap();
     file.set_len(MAX_FILE + 1).unwrap();
     let all = lengths("all", 7, 1, "none");
-    let archive = open(&pack(tree.path(), &[], &[all.clone()]));
+    let providers: [Arc<dyn Provider>; 1] = [all.clone()];
+    let archive = open(&pack(tree.path(), &[], &providers));
     assert_eq!(archive.manifest().segments[0].pkg_type, 0);
     assert_eq!(values(&archive, "all")["big"], (None, None, None, None, None));
     assert!(all.offered.lock().unwrap().iter().all(|(path, _)| path == "slices"));

@@ -60,6 +60,7 @@ enum { OPTIONS_END = 256 };
 #define FLAG_OFFSET (UINT64_C(1) << 22)
 #define FLAG_LENGTH (UINT64_C(1) << 23)
 #define FLAG_ATOMIC (UINT64_C(1) << 24)
+#define FLAG_BASE (UINT64_C(1) << 44)
 #define FLAG_LIMITS (UINT64_C(1) << 30)
 #define FLAG_DRY_RUN (UINT64_C(1) << 31)
 #define FLAG_VERBOSE (UINT64_C(1) << 32)
@@ -95,6 +96,7 @@ struct request {
     int operand_count;
     uint64_t flags;          /* those that were given */
     uint64_t offset, length; /* --offset, --length */
+    const char *base;        /* --base, or NULL */
     znippy_options *options; /* owned; carries the cancel token */
 };
 

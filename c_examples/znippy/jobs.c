@@ -87,7 +87,25 @@ static int run_job(const struct request *request, job_fn job, const char *verb) 
     return CODE_OK;
 }
 
+/* Gives the options the archive of --base, where there is one. */
+static znippy_status set_base(const struct request *request, znippy_error **error) {
+    znippy_reader *base = NULL;
+    if (!request->base) {
+        return ZNIPPY_OK;
+    }
+    znippy_status status = znippy_reader_open(request->base, NULL, &base, error);
+    if (status == ZNIPPY_OK) {
+        status = znippy_options_set_base(request->options, base, error);
+    }
+    znippy_reader_free(base); /* the options have a reference of their own */
+    return status;
+}
+
 static znippy_status pack(const struct request *request, znippy_stats *stats, znippy_error **error) {
+    znippy_status status = set_base(request, error);
+    if (status != ZNIPPY_OK) {
+        return status;
+    }
     return znippy_compress_dir(request->operands[0], request->operands[1], request->options, stats, error);
 }
 

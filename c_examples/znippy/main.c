@@ -14,7 +14,7 @@
     (JOB_FLAGS | FILTER_FLAGS | UPDATE_FLAGS | FLAG_KEEP_GOING | FLAG_ATOMIC | FLAG_LIMITS | \
      FLAG_DRY_RUN | FLAG_VERBOSE | FLAG_TO_STDOUT)
 #define PACK_FLAGS \
-    (JOB_FLAGS | FLAG_LEVEL | FLAG_PRESET | FLAG_NO_SKIP | FLAG_FORCE)
+    (JOB_FLAGS | FLAG_LEVEL | FLAG_PRESET | FLAG_NO_SKIP | FLAG_FORCE | FLAG_BASE)
 #define DIFF_FLAGS \
     (FLAG_THREADS | FLAG_SET | FLAG_QUIET | FLAG_JSON | FLAG_HELP | FLAG_INCLUDE | FLAG_EXCLUDE | \
      FLAG_PREFIX | FLAG_UNCHANGED | FLAG_MTIME)
@@ -37,6 +37,7 @@ const struct flag FLAGS[] = {
     {FLAG_PRESET, 0, "preset", "NAME", "preset", NULL},
     {FLAG_THREADS, 'j', "threads", "N", "threads", NULL},
     {FLAG_NO_SKIP, 0, "no-skip", NULL, "no-skip", NULL},
+    {FLAG_BASE, 0, "base", "OLD", NULL, "Take what has not changed from this archive, by path, size, time and mode."},
     {FLAG_FORCE, 'f', "force", NULL, NULL, "Replace what exists under the same name."},
     {FLAG_INCLUDE, 0, "include", "GLOB", "include", NULL},
     {FLAG_EXCLUDE, 0, "exclude", "GLOB", "exclude", NULL},

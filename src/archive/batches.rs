@@ -26,7 +26,7 @@ use crate::options::Options;
 use crate::progress::CancelToken;
 
 /// Key of the schema metadata under which the columns stand that were left out, separated by commas.
-const LEFT_OUT_KEY: &str = "znippy_columns_left_out";
+pub const LEFT_OUT_KEY: &str = "znippy_columns_left_out";
 
 /// As much of a segment as holds its schema, as a rule.
 const SCHEMA_READ: usize = 64 << 10;

@@ -26,7 +26,7 @@ mod source;
 mod structure;
 mod verify;
 
-pub use batches::IndexBatches;
+pub use batches::{IndexBatches, LEFT_OUT_KEY};
 pub use diff::{Difference, Flags, Side, What};
 pub use list::{Entry, Listing};
 pub use open::{Archive, Info};

@@ -130,7 +130,8 @@ impl Archive {
         Ok(())
     }
 
-    fn blob_records(&self) -> Result<Vec<Blob>> {
+    /// The blob table, checked against the manifest.
+    pub fn blob_records(&self) -> Result<Vec<Blob>> {
         let manifest = self.manifest();
         let part = manifest.blob_table().ok_or_else(|| Error::corrupt("blobs.table", "the blob table is missing"))?;
         blobs::decode(&self.read_part(part)?, part.rows, manifest.payload_end())

@@ -122,6 +122,8 @@ pub const ZNIPPY_OPT_DIFF_MTIME: u32 = 50;
 pub const ZNIPPY_OPT_DUPLICATES: u32 = 42;
 /// Refuse archives whose decoded index has more bytes than this; 0 stands for 1 GiB, or 64 times the archive.
 pub const ZNIPPY_OPT_MAX_INDEX: u32 = 55;
+/// Which files of a base archive are unchanged: 0 by path, size, time and mode, 1 also by their bytes, which reads all.
+pub const ZNIPPY_OPT_BASE_CHECK: u32 = 45;
 
 /// A regular file.
 pub const ZNIPPY_KIND_FILE: u32 = 0;
@@ -305,6 +307,7 @@ mod tests {
             ZNIPPY_OPT_DIFF_MTIME,
             ZNIPPY_OPT_DUPLICATES,
             ZNIPPY_OPT_MAX_INDEX,
+            ZNIPPY_OPT_BASE_CHECK,
         );
         let constants: Vec<_> = constants.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
         let c_name = |name: &str| format!("ZNIPPY_OPT_{}", name.to_uppercase().replace('-', "_"));

@@ -9,6 +9,7 @@ use super::cancel::znippy_cancel;
 use super::error::znippy_error;
 use super::handle::{Opaque, enter, find, give, take_back};
 use super::pointer::{bytes, invalid, required};
+use super::reader::{Call, znippy_reader};
 use super::types::{znippy_filter_fn, znippy_log_fn, znippy_progress_fn, znippy_release_fn, znippy_status};
 use crate::error::Result;
 use crate::options::{Key, Options};
@@ -259,6 +260,42 @@ pub unsafe extern "C" fn znippy_options_set_cancel(options: *mut znippy_options,
         };
         lock(&options).set_cancel(token);
     });
+}
+
+/// Packing takes files from this archive that are in it as they are in the tree, in place of the archive before; NULL
+/// takes it away. Blobs are copied, and checked as they are; what is unchanged is neither read nor compressed, and the
+/// new archive needs the old one no more. A file is unchanged where path, size, modification time and mode are, and it
+/// was not modified just now; ZNIPPY_OPT_BASE_CHECK has its bytes compared too. With a provider all files are read.
+///
+/// Ownership: takes a reference of its own. Threads: one at a time. Errors: ZNIPPY_E_INVALID_ARGUMENT for what is no reader,
+/// ZNIPPY_E_BUSY from a callback of the reader.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn znippy_options_set_base(
+    options: *mut znippy_options,
+    base: *const znippy_reader,
+    err: *mut *mut znippy_error,
+) -> znippy_status {
+    let body = || {
+        // SAFETY: null or live as the header demands.
+        let options = unsafe { enter(options, "options") }?;
+        let base = if base.is_null() {
+            None
+        } else {
+            // SAFETY: not null, and live as the header demands.
+            Some(unsafe { Call::begin(base) }?.share_archive())
+        };
+        let old = {
+            let mut guard = lock(&options);
+            let old = guard.base();
+            guard.set_base(base);
+            old
+        };
+        // The last reference may be this one, whose release is the host's code.
+        drop(old);
+        Ok(())
+    };
+    // SAFETY: null or writable as the header demands.
+    unsafe { guarded(err, body) }
 }
 
 #[cfg(test)]

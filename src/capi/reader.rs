@@ -88,6 +88,17 @@ impl Call<'_> {
         Arc::clone(&self.keep)
     }
 
+    /// The archive, for what outlives the call.
+    pub(super) fn share_archive(&self) -> Arc<dyn AsRef<Archive> + Send + Sync> {
+        struct Shared(Arc<Handle<Reader>>);
+        impl AsRef<Archive> for Shared {
+            fn as_ref(&self) -> &Archive {
+                &self.0.archive
+            }
+        }
+        Arc::new(Shared(self.share()))
+    }
+
     /// The options of this call. Its progress, log and filter functions count as inside the reader.
     ///
     /// # Safety

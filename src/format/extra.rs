@@ -10,6 +10,8 @@ use crate::error::{Error, Result, Status};
 
 /// Most bytes that the numbers of one row take in all extra columns together.
 const MAX_ROW_WIDTH: usize = 1 << 20;
+/// Most bytes of a row's additional columns, which together with what a segment has before stay below its limit.
+const MAX_ROW_BYTES: usize = 32 << 20;
 /// Arrays that values are held in before they are copied together, so that few values don't keep much in memory.
 const MAX_HELD: usize = 8;
 
@@ -89,6 +91,9 @@ impl ExtraBuilder {
         for (number, value) in values {
             let column = self.columns.get_mut(number).filter(|column| column.picks.len() == self.rows);
             bytes += column.ok_or_else(|| internal("a value for no column"))?.push(value)?;
+        }
+        if bytes > MAX_ROW_BYTES {
+            return Err(Error::new(Status::Limit, "the additional columns of an entry take over 32 MiB"));
         }
         self.rows += 1;
         for column in self.columns.iter_mut().filter(|column| column.picks.len() < self.rows) {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use arrow_schema::DataType;
 
-use crate::error::{Result, reserve, zeroed};
+use crate::error::{Error, Result, Status, reserve, zeroed};
 use crate::format::extra::{ExtraColumn, ExtraValue};
 use crate::provider::{ColumnType, MAX_FILE, Provider, ProviderRow, Value};
 use crate::sync::{Mutex, OnceCell};
@@ -178,6 +178,30 @@ pub(super) struct Claims {
     sorted: bool,
 }
 
+/// Columns that are there already and those of providers behind them; and where each of a provider's is.
+///
+/// # Errors
+/// `E_INVALID_ARGUMENT` where one is there already with another type.
+pub(super) fn put_behind(old: &[ExtraColumn], own: &[ExtraColumn]) -> Result<(Vec<ExtraColumn>, Vec<usize>)> {
+    let mut columns = old.to_vec();
+    let mut places = Vec::new();
+    for column in own {
+        let place = old.iter().position(|other| other.name == column.name);
+        match place {
+            Some(place) if old[place].data_type == column.data_type => places.push(place),
+            Some(_) => {
+                let why = format!("the archive has a column {} of another type than the provider's", column.name);
+                return Err(Error::new(Status::InvalidArgument, why));
+            }
+            None => {
+                places.push(columns.len());
+                columns.push(column.clone());
+            }
+        }
+    }
+    Ok((columns, places))
+}
+
 /// What stands on a claimed file's row.
 pub(super) struct Claim<'a> {
     pub(super) pkg_type: i8,
@@ -281,7 +305,6 @@ fn take_u16(bytes: &mut &[u8]) -> Option<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::{Error, Status};
     use crate::provider::ProviderColumn;
 
     /// Claims files whose bytes begin with its letter; its values are their length, half of it, and their start.

@@ -1,22 +1,24 @@
 //! Finish: the index is made from metadata alone, then manifest, trailer and footer.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use crate::error::{Error, Result, Status};
 use crate::format::blobs;
 use crate::format::codec::Compressor;
-use crate::format::container::{FORMAT_VERSION, MAX_MANIFEST, SEGMENT_ALIGN, Trailer};
+use crate::format::container::{FORMAT_VERSION, MAX_BLOCK, MAX_MANIFEST, SEGMENT_ALIGN, Trailer};
 use crate::format::extra::{ExtraColumn, ExtraValue};
 use crate::format::hash::{Digest, hash};
 use crate::format::index::SegmentBuilder;
 use crate::format::manifest::{Manifest, Part, SECTION_TYPE};
-use crate::format::row::{Attributes, EntryKind, Location, Row};
+use crate::format::row::{Attributes, CODEC_STORED, EntryKind, Location, Row};
 use crate::format::schema::{self, Metadata, VERSION_KEY};
 use crate::format::{codec, hash as hashing};
 use crate::options::{Key, OPTION_TABLE, Options};
+use crate::pack::append::{Existing, OldEntries};
 use crate::pack::batch::Batch;
-use crate::pack::claims::{Claim, Claims};
-use crate::pack::merge::{InOrder, Passing};
+use crate::pack::claims::{Claim, Claims, put_behind};
+use crate::pack::merge::{InOrder, Parents, Passing};
 use crate::pack::output::Output;
 use crate::pack::pipeline::Written;
 use crate::pack::scan::{NO_MTIME, Record, Tree};
@@ -34,6 +36,8 @@ pub(super) struct Packed<'a> {
     pub(super) sequencer: &'a Sequencer,
     pub(super) written: &'a [Written],
     pub(super) claims: &'a Claims,
+    /// The archive that is appended to.
+    pub(super) existing: Option<&'a Existing>,
     /// Mode and modification time of the archive's root, where a tree was added there.
     pub(super) root: Option<(u32, i64)>,
 }
@@ -49,7 +53,11 @@ pub(super) fn finish(
     let payload_end = output.position();
     let mut manifest = Manifest { metadata: metadata(packed.root, options), ..Manifest::default() };
     manifest.sections.push(write_blob_table(packed, output)?);
-    let mut writer = IndexWriter::new(packed.claims.columns(), &manifest.metadata, options, output)?;
+    let old_columns = packed.existing.map_or(&[][..], Existing::columns);
+    let (columns, places) = put_behind(old_columns, packed.claims.columns())?;
+    let mut writer = IndexWriter::new(&columns, &manifest.metadata, options, output)?;
+    let mut old = packed.existing.map(OldEntries::new);
+    writer.parents = old.as_ref().map(|_| Parents::default());
     let dropped = packed.sequencer.dropped();
     let mut entries = InOrder::new(packed.batches)?;
     let mut target = Vec::new();
@@ -60,6 +68,9 @@ pub(super) fn finish(
             stats.skipped += u64::from(!record.skipped);
             continue;
         }
+        if let Some(old) = &mut old {
+            pass_old(old, Some((path, record.kind)), &mut writer, &mut stats)?;
+        }
         // All names of a file are one inode, so its size, mode and times are those of the name that was read.
         let record = &batch.tree.records[(file - batch.first) as usize];
         let target = first.map(|_| {
@@ -67,12 +78,16 @@ pub(super) fn finish(
             target.as_slice()
         });
         let claim = packed.claims.get(file);
-        let entry = Entry { tree: &batch.tree, packed, record, path, target, repo: options.repo(), claim };
+        let entry =
+            Entry { tree: &batch.tree, packed, record, path, target, repo: options.repo(), claim, places: &places };
         entry.write(file, &mut writer, &mut stats)?;
         reporter.counters().add(1, 0);
         if number.is_multiple_of(1024) {
             reporter.tick(Some(path))?;
         }
+    }
+    if let Some(old) = &mut old {
+        pass_old(old, None, &mut writer, &mut stats)?;
     }
     manifest.segments = writer.end()?;
     let stream = manifest.encode()?;
@@ -87,6 +102,58 @@ pub(super) fn finish(
     stats.bytes_out = output.position();
     stats.bytes_index = stats.bytes_out - (payload_end - crate::format::container::HEAD_LEN);
     Ok(stats)
+}
+
+/// Passes the entries of the old archive that come before the next new one, and decides about one with its path.
+fn pass_old(
+    old: &mut OldEntries<'_>,
+    next: Option<(&[u8], EntryKind)>,
+    writer: &mut IndexWriter<'_>,
+    stats: &mut Stats,
+) -> Result<()> {
+    while let Some((path, kind)) = old.peek()? {
+        match next.map(|(next, _)| path.cmp(next)) {
+            Some(Ordering::Greater) => return Ok(()),
+            Some(Ordering::Equal) => {
+                let both_directories =
+                    kind == EntryKind::Directory as u8 && next.is_some_and(|(_, new)| new == EntryKind::Directory);
+                if !both_directories {
+                    let why = "the archive has an entry with this path already";
+                    return Err(Error::new(Status::Exists, why).with_entry(path));
+                }
+                return old.skip();
+            }
+            Some(Ordering::Less) | None => {}
+        }
+        let (mut stored, mut kind) = (true, None);
+        old.take(|row, values| {
+            if let Some(attributes) = &row.attributes {
+                kind = EntryKind::from_number(row.kind);
+                count(kind, stats);
+                stats.bytes_in += attributes.file_size.unwrap_or(0);
+                stats.bytes_holes += attributes.file_size.unwrap_or(0);
+            }
+            stats.bytes_holes -= row.size;
+            stats.slices += u64::from(row.location.is_some());
+            stored &= row.location.is_none_or(|at| at.codec == CODEC_STORED);
+            writer.push(row, values)
+        })?;
+        if kind == Some(EntryKind::File) {
+            if stored { stats.files_stored += 1 } else { stats.files_compressed += 1 }
+        }
+    }
+    Ok(())
+}
+
+fn count(kind: Option<EntryKind>, stats: &mut Stats) {
+    stats.entries += 1;
+    match kind {
+        Some(EntryKind::File) => stats.files += 1,
+        Some(EntryKind::Directory) => stats.directories += 1,
+        Some(EntryKind::Symlink) => stats.symlinks += 1,
+        Some(EntryKind::Hardlink) => stats.hardlinks += 1,
+        _ => stats.specials += 1,
+    }
 }
 
 fn metadata(root: Option<(u32, i64)>, options: &Options) -> Metadata {
@@ -129,6 +196,8 @@ struct IndexWriter<'a> {
     frame: Vec<u8>,
     builder: SegmentBuilder,
     labels: Labels,
+    /// Where entries come from several places.
+    parents: Option<Parents>,
     part: Part,
     parts: Vec<Part>,
 }
@@ -148,6 +217,7 @@ impl<'a> IndexWriter<'a> {
             frame: Vec::new(),
             builder: SegmentBuilder::with_extras(extras)?,
             labels: Labels::default(),
+            parents: None,
             part: Part::default(),
             parts: Vec::new(),
         })
@@ -156,6 +226,9 @@ impl<'a> IndexWriter<'a> {
     fn push<'v>(&mut self, row: &Row<'_>, values: impl IntoIterator<Item = (usize, ExtraValue<'v>)>) -> Result<()> {
         self.labels.row(row);
         if row.chunk_seq == 0 {
+            if let Some(parents) = &mut self.parents {
+                parents.pass(row.path, row.kind == EntryKind::Directory as u8)?;
+            }
             if self.part.entries == 0 {
                 self.part.first_path = row.path.to_vec();
             }
@@ -179,6 +252,9 @@ impl<'a> IndexWriter<'a> {
             }
         }
         let stream = self.builder.finish(&self.schema)?;
+        if stream.len() as u64 > MAX_BLOCK {
+            return Err(Error::new(Status::Limit, "a segment of the index would be over 64 MiB"));
+        }
         let padding = self.output.position().next_multiple_of(SEGMENT_ALIGN) - self.output.position();
         self.output.append(&[0; SEGMENT_ALIGN as usize][..padding as usize])?;
         part.offset = self.output.position();
@@ -253,13 +329,15 @@ struct Entry<'a> {
     repo: &'a str,
     /// What a metadata provider found in it.
     claim: Option<Claim<'a>>,
+    /// Where the columns of providers are.
+    places: &'a [usize],
 }
 
 impl Entry<'_> {
     fn write(&self, file: u32, writer: &mut IndexWriter<'_>, stats: &mut Stats) -> Result<()> {
         let record = self.record;
         let kind = if self.target.is_some() { EntryKind::Hardlink } else { record.kind };
-        self.count(kind, stats);
+        count(Some(kind), stats);
         let mut attributes = self.attributes(kind);
         if !kind.has_bytes() {
             return writer.push(&self.row(kind, 0, 0, None, [0; 32], Some(attributes)), []);
@@ -299,7 +377,7 @@ impl Entry<'_> {
     }
 
     fn values(&self) -> impl Iterator<Item = (usize, ExtraValue<'_>)> {
-        self.claim.iter().flat_map(Claim::values)
+        self.claim.iter().flat_map(Claim::values).map(|(column, value)| (self.places[column], value))
     }
 
     fn row<'b>(
@@ -344,17 +422,6 @@ impl Entry<'_> {
             pkg_type: self.claim.as_ref().map(|claim| claim.pkg_type),
             repo: (!self.repo.is_empty()).then_some(self.repo),
             ..Attributes::default()
-        }
-    }
-
-    fn count(&self, kind: EntryKind, stats: &mut Stats) {
-        stats.entries += 1;
-        match kind {
-            EntryKind::File => stats.files += 1,
-            EntryKind::Directory => stats.directories += 1,
-            EntryKind::Symlink => stats.symlinks += 1,
-            EntryKind::Hardlink => stats.hardlinks += 1,
-            _ => stats.specials += 1,
         }
     }
 

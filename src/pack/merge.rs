@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
 
-use crate::error::{Result, reserve};
+use crate::error::{Error, Result, Status, reserve};
 use crate::pack::batch::Batch;
 use crate::pack::scan::Record;
 
@@ -71,5 +71,51 @@ impl<'a> InOrder<'a> {
 impl Cursor<'_> {
     fn at(&self, position: usize) -> usize {
         self.order.as_ref().map_or(position, |order| order[position] as usize)
+    }
+}
+
+/// Refuses entries below what is not a directory, in one order of paths.
+#[derive(Default)]
+pub(super) struct Parents {
+    path: Vec<u8>,
+    /// Lengths of the prefixes of `path` that are entries and not directories, in ascending order.
+    blocking: Vec<u16>,
+}
+
+impl Parents {
+    /// The next entry.
+    ///
+    /// # Errors
+    /// `E_EXISTS` where an entry above it is not a directory.
+    pub(super) fn pass(&mut self, path: &[u8], is_directory: bool) -> Result<()> {
+        let common = self.path.iter().zip(path).take_while(|(a, b)| a == b).count();
+        self.blocking.retain(|length| usize::from(*length) <= common);
+        let mut slashes = path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
+        if slashes.any(|(at, _)| self.blocking.binary_search(&(at as u16)).is_ok()) {
+            let why = "an entry above it in the archive is not a directory";
+            return Err(Error::new(Status::Exists, why).with_entry(path));
+        }
+        if !is_directory {
+            // Paths have at most 65,535 bytes.
+            self.blocking.push(path.len() as u16);
+        }
+        self.path.clear();
+        self.path.extend_from_slice(path);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_stands_below_what_is_no_directory() {
+        let mut parents = Parents::default();
+        for (path, is_directory) in [("a", true), ("a-b", false), ("a/b", false), ("a/b-c", true), ("a/b-c/d", false)] {
+            parents.pass(path.as_bytes(), is_directory).unwrap();
+        }
+        assert_eq!(parents.pass(b"a/b/c/d", false).unwrap_err().status(), Status::Exists);
+        parents.pass(b"a/c/d", false).unwrap();
     }
 }

@@ -6,9 +6,12 @@
 //! metadata units    into buffers   in plan order    one context each               trailer, sync, rename
 //! ```
 
+mod append;
+mod base;
 mod batch;
 mod claims;
 mod compress;
+mod copy;
 mod finish;
 mod holes;
 mod merge;

@@ -3,16 +3,19 @@
 //! It is written without a name (`O_TMPFILE`), so that not even a kill leaves anything behind; where the file
 //! system can't, under a temporary name beside the final one, which is removed on every way out but a kill.
 
-use std::os::fd::OwnedFd;
+use std::fs::File;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags, Stat};
 use rustix::io::Errno;
 
 use crate::error::{Error, Result, Status};
 use crate::options::Overwrite;
+use crate::pack::copy::clone_or_copy;
 use crate::pack::scan::Excluded;
+use crate::progress::Reporter;
 
 /// A file that becomes an archive.
 pub(super) struct Output {
@@ -66,6 +69,22 @@ impl Output {
             }
         }
         Ok(())
+    }
+
+    /// Takes over the first `len` bytes of an archive, and who may read and write it. Nothing was written yet.
+    pub(super) fn clone_from_file(&mut self, from: &File, len: u64, reporter: &mut Reporter) -> Result<()> {
+        clone_or_copy(from, self.file.as_fd(), len, reporter).map_err(|error| error.with_path(&self.path))?;
+        let stat = rustix::fs::fstat(from).map_err(|e| self.failed("can't look at the archive", e))?;
+        let mode = Mode::from_raw_mode(stat.st_mode & 0o7777);
+        rustix::fs::fchmod(&self.file, mode).map_err(|e| self.failed("can't set the mode of the archive", e))?;
+        self.length = len;
+        Ok(())
+    }
+
+    /// Device, inode, size and modification time of what has the archive's name now.
+    pub(super) fn named(&self) -> Result<Stat> {
+        rustix::fs::statat(&self.directory, &*self.name, AtFlags::empty())
+            .map_err(|e| self.failed("can't look at the archive", e))
     }
 
     /// What must not be packed, since it is the archive itself.

@@ -18,6 +18,7 @@ use crate::format::blobs;
 use crate::format::codec;
 use crate::format::row::CODEC_STORED;
 use crate::options::{Key, Layout, Options};
+use crate::pack::append::Existing;
 use crate::pack::batch::Batch;
 use crate::pack::claims::{Claimer, Claims};
 use crate::pack::compress::{Blob, Packer};
@@ -88,6 +89,8 @@ pub(super) struct Pipeline {
     pub(super) written: Vec<Written>,
     /// Why files were left out.
     pub(super) skipped: Vec<Error>,
+    /// The archive that is appended to.
+    pub(super) existing: Option<Existing>,
     claimer: Arc<Claimer>,
     /// What metadata providers found.
     pub(super) claims: Claims,
@@ -122,6 +125,7 @@ impl Pipeline {
             sequencer: Sequencer::new(layout.block_size),
             written: Vec::new(),
             skipped: Vec::new(),
+            existing: None,
             claimer: Arc::new(Claimer::new(options.providers())),
             claims: Claims::new(options.providers()),
             crew: None,
@@ -306,6 +310,7 @@ impl Pipeline {
                         self.claims.add(*entry, found)?;
                     }
                     out = self.sequencer.unit(buffer, read)?;
+                    self.check_touched()?;
                 }
                 Arrived::Flush => self.sequencer.flush(&mut out),
                 Arrived::EndOfFile { part, windows } => self.sequencer.end_windows(part, windows, &mut out),
@@ -320,20 +325,42 @@ impl Pipeline {
         Ok(())
     }
 
+    /// Bytes that are not stored since they are there already must be intact where they are.
+    fn check_touched(&mut self) -> Result<()> {
+        for block in self.sequencer.take_touched() {
+            if let Some(existing) = &self.existing {
+                existing.check_blob(block)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A blob that came from another archive; its number. Whether its bytes were `checked` as they were copied.
+    pub(super) fn adopt(&mut self, written: Written, checked: bool) -> u32 {
+        self.count_blob(&written);
+        self.written.push(written);
+        self.sequencer.adopt_block(checked)
+    }
+
+    fn count_blob(&mut self, written: &Written) {
+        self.stats.blocks += 1;
+        if written.codec == CODEC_STORED {
+            self.stats.bytes_stored += written.blob.stored;
+        } else {
+            self.stats.bytes_compressed_in += written.blob.decoded;
+            self.stats.bytes_compressed_out += written.blob.stored;
+        }
+    }
+
     fn write(&mut self, reporter: &mut Reporter) -> Result<()> {
         while let Some(blob) = self.compressed.remove(&(self.written.len() as u32)) {
             let offset = self.output.position();
             self.output.append(blob.bytes())?;
             let stored = blob.bytes().len() as u64;
-            self.stats.blocks += 1;
-            if blob.codec == CODEC_STORED {
-                self.stats.bytes_stored += stored;
-            } else {
-                self.stats.bytes_compressed_in += blob.len as u64;
-                self.stats.bytes_compressed_out += stored;
-            }
             let record = blobs::Blob { offset, stored, decoded: blob.len as u64, hash: blob.hash };
-            self.written.push(Written { blob: record, codec: blob.codec });
+            let written = Written { blob: record, codec: blob.codec };
+            self.count_blob(&written);
+            self.written.push(written);
             self.count(0, blob.len as u64, reporter);
             self.compressing -= 1;
             self.free.push(blob.buffer);

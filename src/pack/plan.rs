@@ -82,13 +82,14 @@ impl Plan {
     }
 }
 
-/// Plans the packing of a tree.
-pub(super) fn plan(tree: &Tree, layout: &Layout) -> Result<Plan> {
+/// Plans the packing of a tree. Records that are `settled` are not read; there may be fewer marks than records.
+pub(super) fn plan(tree: &Tree, layout: &Layout, settled: &[bool]) -> Result<Plan> {
     let mut plan = Plan { hardlinks: hardlinks(tree), slice_size: layout.slice_size as u64, ..Plan::default() };
     let mut packed = Vec::new();
     for (number, record) in tree.records.iter().enumerate() {
+        let is_settled = settled.get(number) == Some(&true);
         let number = number as u32;
-        if record.kind != EntryKind::File || record.skipped {
+        if record.kind != EntryKind::File || record.skipped || is_settled {
             continue;
         }
         plan.bytes = plan.bytes.saturating_add(record.size);

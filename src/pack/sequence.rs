@@ -75,6 +75,10 @@ pub(super) struct Sequencer {
     /// By class.
     pending: [Option<Pending>; 2],
     blocks: u32,
+    /// By block, of those that were there before: nobody has looked yet whether it is intact.
+    unchecked: Vec<bool>,
+    /// Blocks of those that now stand for new bytes.
+    touched: Vec<u32>,
     pub(super) stats: Stats,
 }
 
@@ -100,6 +104,8 @@ impl Sequencer {
             dropped: Vec::new(),
             pending: [None, None],
             blocks: 0,
+            unchecked: Vec::new(),
+            touched: Vec::new(),
             stats: Stats::default(),
         }
     }
@@ -123,6 +129,43 @@ impl Sequencer {
         self.contents[entry as usize] = PARTS | number;
         self.parts.push(Parts::default());
         Ok(number)
+    }
+
+    /// A block that is there already, of which nothing is read; its number.
+    pub(super) fn adopt_block(&mut self, checked: bool) -> u32 {
+        self.unchecked.push(!checked);
+        self.blocks += 1;
+        self.blocks - 1
+    }
+
+    /// A slice of such a block: new bytes that are equal to it are not stored again.
+    pub(super) fn adopt(&mut self, checksum: Digest, block: u32, start: u32, len: u32) -> Result<u32> {
+        match self.find(&checksum) {
+            Some(number) => Ok(number),
+            None => self.insert(Slice { checksum, block, start, len }),
+        }
+    }
+
+    /// A file that consists of slices that were adopted: at offsets, with the hash of the whole where one isn't the whole.
+    pub(super) fn settle(&mut self, entry: u32, slices: &[(u64, u32)], hash: Option<Digest>) -> Result<()> {
+        self.contents[entry as usize] = match (slices, hash) {
+            ([], None) => EMPTY,
+            ([(0, slice)], None) => *slice,
+            _ => {
+                let number = self.parts.len() as u32;
+                if number >= PARTS {
+                    return Err(Error::new(Status::Limit, "the archive has over two billion big files"));
+                }
+                self.parts.push(Parts { slices: slices.to_vec(), hash, ..Parts::default() });
+                PARTS | number
+            }
+        };
+        Ok(())
+    }
+
+    /// Blocks that were there before and now stand for new bytes for the first time, unchecked.
+    pub(super) fn take_touched(&mut self) -> Vec<u32> {
+        std::mem::take(&mut self.touched)
     }
 
     /// Takes up the next unit.
@@ -258,15 +301,30 @@ impl Sequencer {
 
     /// The slice with a piece's bytes: one that is there already, or a new one behind what the buffer keeps.
     fn place(&mut self, piece: &Piece, kept: &mut Kept, buffer: &mut [u8]) -> Result<u32> {
-        let key = u64::from_le_bytes(piece.checksum[..8].try_into().unwrap_or_default());
-        let slices = &self.slices;
-        let same = |number: &u32| slices[*number as usize].checksum == piece.checksum;
-        if let Some(number) = self.by_checksum.find(key, same) {
-            return Ok(*number);
+        if let Some(number) = self.find(&piece.checksum) {
+            let block = self.slices[number as usize].block;
+            if let Some(unchecked) = self.unchecked.get_mut(block as usize).filter(|unchecked| **unchecked) {
+                *unchecked = false;
+                self.touched.push(block);
+            }
+            return Ok(number);
         }
         if piece.start != kept.len {
             buffer.copy_within(piece.start..piece.start + piece.len, kept.len);
         }
+        let (start, len) = (kept.len as u32, piece.len as u32);
+        let number = self.insert(Slice { checksum: piece.checksum, block: UNNUMBERED, start, len })?;
+        kept.slices.push(number);
+        kept.len += piece.len;
+        Ok(number)
+    }
+
+    fn find(&self, checksum: &Digest) -> Option<u32> {
+        let same = |number: &u32| self.slices[*number as usize].checksum == *checksum;
+        self.by_checksum.find(key_of(checksum), same).copied()
+    }
+
+    fn insert(&mut self, slice: Slice) -> Result<u32> {
         if self.slices.len() == self.slices.capacity() {
             let more = (self.slices.len() / 4).max(1024);
             reserve(&mut self.slices, more)?;
@@ -275,19 +333,10 @@ impl Sequencer {
         if number >= PARTS {
             return Err(Error::new(Status::Limit, "the archive has over two billion slices"));
         }
-        self.slices.push(Slice {
-            checksum: piece.checksum,
-            block: UNNUMBERED,
-            start: kept.len as u32,
-            len: piece.len as u32,
-        });
+        self.slices.push(slice);
         let slices = &self.slices;
-        self.by_checksum.insert_unique(key, number, |number| {
-            let checksum = &slices[*number as usize].checksum;
-            u64::from_le_bytes(checksum[..8].try_into().unwrap_or_default())
-        });
-        kept.slices.push(number);
-        kept.len += piece.len;
+        let key = |number: &u32| key_of(&slices[*number as usize].checksum);
+        self.by_checksum.insert_unique(key_of(&slice.checksum), number, key);
         Ok(number)
     }
 
@@ -331,6 +380,10 @@ impl Sequencer {
         out.blocks.push(Block { number: self.blocks, buffer, len: kept.len, noise });
         self.blocks += 1;
     }
+}
+
+fn key_of(checksum: &Digest) -> u64 {
+    u64::from_le_bytes(checksum[..8].try_into().unwrap_or_default())
 }
 
 /// What stays in a buffer.

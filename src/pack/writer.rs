@@ -9,7 +9,9 @@ use rustix::fs::{Mode, OFlags};
 use crate::beneath::{Root, threads_within_descriptors};
 use crate::error::{Error, Result, Status};
 use crate::format::container;
-use crate::options::Options;
+use crate::options::{Key, Options, Overwrite};
+use crate::pack::append::Existing;
+use crate::pack::base::Reuse;
 use crate::pack::batch::Batch;
 use crate::pack::finish::{self, Packed};
 use crate::pack::output::Output;
@@ -43,8 +45,11 @@ impl Writer {
     /// # Errors
     /// `E_EXISTS` where the name is taken and `overwrite` is not set.
     pub fn create(archive: &Path, options: &Options) -> Result<Writer> {
-        let output = Output::create(archive, options.overwrite())?;
-        Ok(Writer {
+        Ok(Writer::with_output(Output::create(archive, options.overwrite())?, options))
+    }
+
+    fn with_output(output: Output, options: &Options) -> Writer {
+        Writer {
             options: options.clone(),
             reporter: Reporter::new(options.progress(), options.cancel().clone(), options.progress_interval()),
             started: Instant::now(),
@@ -54,7 +59,27 @@ impl Writer {
             totals: (0, 0),
             root: None,
             skipped: 0,
-        })
+        }
+    }
+
+    /// A writer that adds to an archive. What is there stays byte for byte; the result takes its place when it is
+    /// finished, and until then, or where that fails, the old archive stands.
+    ///
+    /// Options that decide the layout are those that the archive records, where they are not set.
+    ///
+    /// # Errors
+    /// Those of opening, and `E_UNSUPPORTED` where the archive has something that could not be kept.
+    pub fn append(archive: &Path, options: &Options) -> Result<Writer> {
+        // A link to an archive stays one.
+        let archive = std::fs::canonicalize(archive)
+            .map_err(|error| Error::io("can't open the archive", &error).with_path(archive))?;
+        let existing = Existing::open(&archive, options)?;
+        let options = existing.options(options);
+        let mut writer = Writer::with_output(Output::create(&archive, Overwrite::Replace)?, &options);
+        writer.root = existing.root();
+        existing.take_over(&mut writer.pipeline, &mut writer.reporter).map_err(|error| error.with_path(&archive))?;
+        writer.pipeline.existing = Some(existing);
+        Ok(writer)
     }
 
     /// Adds the tree below `source` as all that there will be.
@@ -67,7 +92,12 @@ impl Writer {
         let layout = self.options.layout();
         let threads = threads_within_descriptors(self.options.threads());
         let mut tree = scan::scan(source, &root, &excluded, &self.options, threads, &mut self.reporter)?;
-        let plan = plan(&tree, &layout)?;
+        let base = self.options.base();
+        let reuse = match base.as_deref() {
+            Some(base) => Some(Reuse::survey(&tree, base.as_ref(), self.reads_all(), &mut self.reporter)?),
+            None => None,
+        };
+        let plan = plan(&tree, &layout, reuse.as_ref().map_or(&[], |reuse| &reuse.settled))?;
         self.totals.0 += (plan.small.len() + plan.big.len()) as u64;
         self.totals.1 = self.totals.1.saturating_add(plan.bytes);
         self.reporter.resume(Phase::Pack, self.totals, self.pipeline.done())?;
@@ -80,6 +110,10 @@ impl Writer {
         }
         let mut batch = Batch::new(tree, plan, &[], root, self.pipeline.workers());
         self.number(&mut batch)?;
+        if let Some(reuse) = reuse {
+            self.begin()?;
+            reuse.take_over(&batch, &mut self.pipeline, &mut self.reporter)?;
+        }
         let batch = Arc::new(batch);
         self.batches.push(Arc::clone(&batch));
         self.pipeline.tree(&batch, &mut self.reporter)?;
@@ -96,15 +130,24 @@ impl Writer {
         let stats = self.pipeline.drain(&mut self.reporter)?;
         self.reporter.end()?;
         self.reporter.begin(Phase::Finish, u64::from(self.next), 0)?;
-        let Pipeline { output, sequencer, written, claims, .. } = &mut self.pipeline;
-        let packed = Packed { batches: &self.batches, sequencer, written, claims, root: self.root };
+        let Pipeline { output, sequencer, written, claims, existing, .. } = &mut self.pipeline;
+        let existing = existing.as_ref();
+        let packed = Packed { batches: &self.batches, sequencer, written, claims, existing, root: self.root };
         let mut stats = finish::finish(&packed, stats, &self.options, output, &mut self.reporter)?;
+        if let Some(existing) = existing {
+            existing.check_unchanged(&output.named()?)?;
+        }
         output.commit()?;
         stats.skipped += self.skipped;
         stats.seconds = self.started.elapsed().as_secs_f64();
         // The archive is there now: a stop that comes this late is not an error any more.
         let _ = self.reporter.end();
         Ok(stats)
+    }
+
+    /// Whether files that are as in the base are read all the same: to be compared, or for providers.
+    fn reads_all(&self) -> bool {
+        self.options.flag(Key::BaseCheck) || !self.options.providers().is_empty()
     }
 
     /// Most bytes of the files of a tree that are put together for providers at a time: one that ends and one that begins.

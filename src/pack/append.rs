@@ -1,0 +1,257 @@
+//! Appending: an archive that is there already, its payload byte for byte, and its rows on their way into a new index.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::Path;
+
+use rustix::fs::{Mode, OFlags, Stat};
+
+use crate::archive::{Archive, FileSource, StructureWalk};
+use crate::error::{Error, Result, Status};
+use crate::format::blobs::{self, Blob};
+use crate::format::container::HEAD_LEN;
+use crate::format::extra::{ExtraColumn, ExtraValue};
+use crate::format::hash::hash;
+use crate::format::index::Segment;
+use crate::format::row::{Attributes, CODEC_STORED, CODEC_ZSTD, EntryKind, Row};
+use crate::format::schema::INDEX;
+use crate::options::{Key, OPTION_TABLE, Options};
+use crate::pack::base::blob_number;
+use crate::pack::pipeline::{Pipeline, Written};
+use crate::progress::Reporter;
+
+/// An archive that is appended to.
+pub(super) struct Existing {
+    archive: Archive,
+    file: File,
+    table: Vec<Blob>,
+    /// Columns that this version doesn't know, of all segments.
+    columns: Vec<ExtraColumn>,
+}
+
+impl Existing {
+    /// Opens the archive.
+    ///
+    /// # Errors
+    /// `E_UNSUPPORTED` for what the new archive could not keep.
+    pub(super) fn open(path: &Path, options: &Options) -> Result<Existing> {
+        let named = |error: Error| error.with_path(path);
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let file = rustix::fs::open(path, flags, Mode::empty())
+            .map_err(|errno| named(Error::os("can't open the archive", errno)))?;
+        let file = File::from(file);
+        let copy = file.try_clone().map_err(|error| named(Error::io("can't open the archive", &error)))?;
+        let archive = FileSource::from_file(copy).and_then(|source| Archive::open_source(Box::new(source), options));
+        let archive = archive.map_err(named)?;
+        let mut head = [0; HEAD_LEN as usize];
+        archive.read_range(0, &mut head).and_then(|()| crate::format::container::check_head(&head)).map_err(named)?;
+        let columns = columns_of(&archive).map_err(named)?;
+        let table = archive.blob_records().map_err(named)?;
+        Ok(Existing { archive, file, table, columns })
+    }
+
+    /// Columns that this version doesn't know.
+    pub(super) fn columns(&self) -> &[ExtraColumn] {
+        &self.columns
+    }
+
+    /// Facts that the archive has about itself.
+    pub(super) fn root(&self) -> Option<(u32, i64)> {
+        let metadata = &self.archive.manifest().metadata;
+        let mode = u32::from_str_radix(metadata.get("root_mode")?, 8).ok().filter(|mode| *mode <= 0o7777)?;
+        let mtime = metadata.get("root_mtime_ns").and_then(|value| value.parse().ok());
+        Some((mode, mtime.unwrap_or(crate::pack::scan::NO_MTIME)))
+    }
+
+    /// Options for adding to this archive: what decides the layout is as the archive records it, where it isn't set.
+    pub(super) fn options(&self, options: &Options) -> Options {
+        let mut inherited = options.clone();
+        if options.is_set(Key::Preset) {
+            return inherited;
+        }
+        for spec in OPTION_TABLE.iter().filter(|spec| spec.recorded && !options.is_set(spec.key)) {
+            let recorded = self.archive.manifest().metadata.get(spec.name).and_then(|value| value.parse().ok());
+            // A value that this version doesn't allow is as good as none.
+            let _ = recorded.map(|value| inherited.set(spec.key, value).map(drop));
+        }
+        inherited
+    }
+
+    /// Refuses where something else stands in the archive's place by now, such as what another one has appended.
+    pub(super) fn check_unchanged(&self, now: &Stat) -> Result<()> {
+        let then = rustix::fs::fstat(&self.file).map_err(|errno| Error::os("can't look at the archive", errno))?;
+        if (then.st_dev, then.st_ino, then.st_size) == (now.st_dev, now.st_ino, now.st_size) {
+            return Ok(());
+        }
+        Err(Error::new(Status::Changed, "the archive was replaced while it was appended to; append again"))
+    }
+
+    /// Copies the payload and tells the pipeline what is in it.
+    pub(super) fn take_over(&self, pipeline: &mut Pipeline, reporter: &mut Reporter) -> Result<()> {
+        let end = self.archive.manifest().payload_end();
+        pipeline.output.clone_from_file(&self.file, end, reporter)?;
+        let mut codecs = vec![CODEC_STORED; self.table.len()];
+        let mut structure = StructureWalk::new();
+        for number in 0..self.archive.manifest().segments.len() {
+            reporter.tick(None)?;
+            structure.segment(&self.archive.load_segment(number)?, |walked| {
+                let Some(at) = walked.row.location else { return Ok(()) };
+                let blob = blob_number(&self.table, &at)?;
+                codecs[blob] = at.codec;
+                // Nothing new is looked for in what can't be decoded.
+                if at.codec == CODEC_STORED || at.codec == CODEC_ZSTD {
+                    let (start, len) = (at.block_offset as u32, walked.row.size as u32);
+                    pipeline.sequencer.adopt(walked.row.checksum, blob as u32, start, len)?;
+                }
+                Ok(())
+            })?;
+        }
+        for (blob, codec) in self.table.iter().zip(codecs) {
+            pipeline.adopt(Written { blob: *blob, codec }, false);
+        }
+        Ok(())
+    }
+
+    /// Checks a blob whose bytes are about to stand for new ones.
+    pub(super) fn check_blob(&self, number: u32) -> Result<()> {
+        let blob = &self.table[number as usize];
+        let mut bytes = crate::error::zeroed(blob.stored as usize)?;
+        self.archive.read_range(blob.offset, &mut bytes)?;
+        if hash(&bytes) == blob.hash {
+            return Ok(());
+        }
+        let why =
+            format!("the blob at offset {} of the archive is damaged; nothing can be appended to it", blob.offset);
+        Err(Error::refused(Status::Checksum, "blob.hash", why))
+    }
+}
+
+/// The columns that this version doesn't know, of all segments together.
+fn columns_of(archive: &Archive) -> Result<Vec<ExtraColumn>> {
+    if let Some(section) = archive.manifest().sections.iter().find(|part| part.module_name != blobs::SECTION_NAME) {
+        let why = format!("can't append: this version can't keep the archive's section {}", section.module_name);
+        return Err(Error::new(Status::Unsupported, why));
+    }
+    let schema = archive.index_schema()?;
+    if let Some(left_out) = schema.metadata().get(crate::archive::LEFT_OUT_KEY) {
+        let why = format!("can't append: the columns {left_out} of the index have not one type, or no name in C");
+        return Err(Error::new(Status::Unsupported, why));
+    }
+    let unknown = schema.fields().iter().filter(|field| INDEX.iter().all(|column| column.name != field.name()));
+    Ok(unknown.map(|field| ExtraColumn { name: field.name().clone(), data_type: field.data_type().clone() }).collect())
+}
+
+/// The entries of the archive in order, with all of their rows.
+pub(super) struct OldEntries<'a> {
+    existing: &'a Existing,
+    /// The next segment to load.
+    next: usize,
+    loaded: Option<Loaded>,
+    row: usize,
+    /// The exact path of the entry that is passed.
+    path: Vec<u8>,
+    /// First names of files that are gone: which of their hard links has become the file.
+    heirs: HashMap<Vec<u8>, Option<Vec<u8>>>,
+}
+
+struct Loaded {
+    segment: Segment,
+    /// For each of [`Existing::columns`]: its position in the segment's batch.
+    columns: Vec<Option<usize>>,
+}
+
+impl<'a> OldEntries<'a> {
+    pub(super) fn new(existing: &'a Existing) -> OldEntries<'a> {
+        OldEntries { existing, next: 0, loaded: None, row: 0, path: Vec::new(), heirs: HashMap::new() }
+    }
+
+    /// Path and kind of the next entry.
+    pub(super) fn peek(&mut self) -> Result<Option<(&[u8], u8)>> {
+        let there = self.load()?;
+        let loaded = self.loaded.as_ref().filter(|_| there);
+        Ok(loaded.map(|loaded| (loaded.segment.path(self.row), loaded.segment.row(self.row).kind)))
+    }
+
+    /// Passes the rows of the next entry, with the values of columns that this version doesn't know.
+    pub(super) fn take(
+        &mut self,
+        mut visit: impl FnMut(&Row<'_>, &mut dyn Iterator<Item = (usize, ExtraValue<'_>)>) -> Result<()>,
+    ) -> Result<()> {
+        let (mut kind, mut target) = (None, None);
+        while self.load()? {
+            let Some(loaded) = &self.loaded else { break };
+            let row = loaded.segment.row(self.row);
+            if row.chunk_seq == 0 {
+                if kind.is_some() {
+                    break;
+                }
+                self.path.clear();
+                self.path.extend_from_slice(row.path);
+                kind = Some(row.kind);
+                let heir = row.attributes.and_then(|attributes| attributes.link_target);
+                if let Some(heir) = heir.filter(|_| row.kind == EntryKind::Hardlink as u8)
+                    && let Some(heir) = self.heirs.get_mut(heir)
+                {
+                    match heir {
+                        Some(heir) => target = Some(heir.clone()),
+                        None => {
+                            kind = Some(EntryKind::File as u8);
+                            *heir = Some(self.path.clone());
+                        }
+                    }
+                }
+            }
+            let is_file = kind == Some(EntryKind::File as u8);
+            let attributes = row.attributes.map(|attributes| Attributes {
+                link_target: if is_file { None } else { target.as_deref().or(attributes.link_target) },
+                ..attributes
+            });
+            let row = Row { path: &self.path, kind: kind.unwrap_or(row.kind), attributes, ..row };
+            let (columns, batch, at) = (loaded.columns.iter().enumerate(), loaded.segment.batch(), self.row);
+            let mut values =
+                columns.filter_map(|(number, place)| Some((number, ExtraValue::Of(batch.column((*place)?), at))));
+            visit(&row, &mut values)?;
+            self.row += 1;
+        }
+        Ok(())
+    }
+
+    /// Leaves the next entry out. The first of its hard links takes its place.
+    pub(super) fn skip(&mut self) -> Result<()> {
+        let mut first = true;
+        while self.load()? {
+            let Some(loaded) = &self.loaded else { break };
+            let row = loaded.segment.row(self.row);
+            if row.chunk_seq == 0 {
+                if !first {
+                    break;
+                }
+                first = false;
+                if row.kind == EntryKind::File as u8 {
+                    self.heirs.insert(row.path.to_vec(), None);
+                }
+            }
+            self.row += 1;
+        }
+        Ok(())
+    }
+
+    /// Whether there is another row; its segment is loaded then.
+    fn load(&mut self) -> Result<bool> {
+        while self.loaded.as_ref().is_none_or(|loaded| self.row >= loaded.segment.rows()) {
+            if self.next == self.existing.archive.manifest().segments.len() {
+                return Ok(false);
+            }
+            let segment = self.existing.archive.load_segment(self.next)?;
+            let schema = segment.batch().schema();
+            let place = |column: &ExtraColumn| schema.fields().iter().position(|field| *field.name() == column.name);
+            let columns = self.existing.columns.iter().map(place).collect();
+            self.loaded = Some(Loaded { segment, columns });
+            (self.next, self.row) = (self.next + 1, 0);
+        }
+        Ok(true)
+    }
+}
