@@ -11,12 +11,13 @@ use std::path::Path;
 use std::ptr::{null, null_mut};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Int16Array, RecordBatch, StringArray, UInt64Array};
-use arrow::datatypes::{Int16Type, Schema, UInt32Type, UInt64Type};
-use arrow::error::ArrowError;
-use arrow::ffi_stream::{FFI_ArrowArrayStream, RecordBatchStreamReader};
-use arrow::record_batch::RecordBatchReader;
-use arrow_schema::Field;
+use arrow_array::RecordBatchReader;
+use arrow_array::cast::AsArray;
+use arrow_array::ffi_stream::{FFI_ArrowArrayStream, RecordBatchStreamReader};
+use arrow_array::types::{Int16Type, UInt32Type, UInt64Type};
+use arrow_array::{Array, ArrayRef, Int16Array, RecordBatch, StringArray, UInt64Array};
+use arrow_schema::ArrowError;
+use arrow_schema::{Field, Schema};
 use znippy::archive::{Archive, IndexBatches, MemorySource};
 use znippy::capi::{ZNIPPY_OK, znippy_reader_export_index, znippy_reader_free, znippy_reader_open_memory};
 use znippy::error::{Error, Status};
@@ -303,7 +304,7 @@ fn nulls_for_a_wide_column_stay_bounded() {
         if number == 0 {
             return batch;
         }
-        let wide = arrow::array::FixedSizeBinaryArray::try_from_iter([vec![7u8; 60_000]].into_iter()).unwrap();
+        let wide = arrow_array::FixedSizeBinaryArray::try_from_iter([vec![7u8; 60_000]].into_iter()).unwrap();
         with_column(batch, "wide", Arc::new(wide))
     });
     let archive = open(bytes);

@@ -78,6 +78,37 @@ fn rust_has_the_frozen_layout() {
     }
 }
 
+/// `abi/layout.txt`, which scripts compare with what C compilers make of the header.
+fn table() -> String {
+    let mut text = String::from(
+        "# Size of each public struct and offset of each field on 64-bit platforms; see tests/layout.rs.\n",
+    );
+    let mut layouts = layouts();
+    layouts.sort_by_key(|layout| layout.name);
+    for Layout { name, size: (_, size), fields } in layouts {
+        writeln!(text, "{name} {size}").unwrap();
+        for (field, _, offset) in fields {
+            writeln!(text, "{name}.{field} {offset}").unwrap();
+        }
+    }
+    text
+}
+
+#[test]
+fn committed_table_is_the_frozen_layout() {
+    // Where the test runs, which may be a copy of the sources.
+    let path =
+        std::env::var_os("CARGO_MANIFEST_DIR").map_or(env!("CARGO_MANIFEST_DIR").into(), std::path::PathBuf::from);
+    let path = path.join("abi/layout.txt");
+    if std::env::var_os("ZNIPPY_UPDATE_LAYOUT").is_some() {
+        std::fs::write(&path, table()).unwrap();
+    }
+    assert!(
+        std::fs::read_to_string(path).unwrap_or_default() == table(),
+        "abi/layout.txt is out of date: ZNIPPY_UPDATE_LAYOUT=1 cargo test --test layout, then review and commit"
+    );
+}
+
 #[test]
 fn c_has_the_frozen_layout() {
     let mut text = String::from("#include <znippy.h>\n");

@@ -10,9 +10,9 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, new_null_array};
-use arrow::error::ArrowError;
-use arrow::record_batch::RecordBatchReader;
+use arrow_array::RecordBatchReader;
+use arrow_array::{ArrayRef, RecordBatch, new_null_array};
+use arrow_schema::ArrowError;
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 
 use crate::archive::Archive;

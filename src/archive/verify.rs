@@ -375,7 +375,7 @@ impl Job<'_> {
 
     /// Holes are hashed as what they read as. That takes as long as reading them would, so stopping is looked at.
     fn hash_zeros(&self, hasher: &mut blake3::Hasher, mut count: u64) -> Result<()> {
-        static ZEROS: [u8; 1 << 20] = [0; 1 << 20];
+        static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
         while count > 0 {
             self.stop.check()?;
             let part = count.min(ZEROS.len() as u64) as usize;

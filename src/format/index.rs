@@ -5,14 +5,17 @@
 
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, ArrowPrimitiveType, BinaryArray, BinaryBuilder, BooleanBuilder, FixedSizeBinaryArray,
-    FixedSizeBinaryBuilder, Int8Array, Int8Builder, Int64Array, Int64Builder, PrimitiveArray, RecordBatch, StringArray,
-    StringBuilder, UInt8Array, UInt8Builder, UInt32Array, UInt32Builder, UInt64Array, UInt64Builder,
+use arrow_array::builder::{
+    BinaryBuilder, BooleanBuilder, FixedSizeBinaryBuilder, Int8Builder, Int64Builder, StringBuilder, UInt8Builder,
+    UInt32Builder, UInt64Builder,
 };
-use arrow::buffer::Buffer;
-use arrow::ipc::reader::StreamDecoder;
-use arrow::ipc::writer::{IpcWriteOptions, StreamWriter};
+use arrow_array::{
+    Array, ArrayRef, ArrowPrimitiveType, BinaryArray, FixedSizeBinaryArray, Int8Array, Int64Array, PrimitiveArray,
+    RecordBatch, StringArray, UInt8Array, UInt32Array, UInt64Array,
+};
+use arrow_buffer::Buffer;
+use arrow_ipc::reader::StreamDecoder;
+use arrow_ipc::writer::{IpcWriteOptions, StreamWriter};
 use arrow_schema::SchemaRef;
 
 use crate::error::{Error, Result, Status};
@@ -217,7 +220,7 @@ fn append_digest(builder: &mut FixedSizeBinaryBuilder, digest: Option<&Digest>) 
 /// One Arrow IPC stream of one batch: 64-byte alignment, metadata version 5, end marker.
 pub fn encode_stream(schema: &SchemaRef, columns: Vec<ArrayRef>) -> Result<Vec<u8>> {
     let batch = RecordBatch::try_new(Arc::clone(schema), columns).map_err(|error| internal(&error))?;
-    let options = IpcWriteOptions::try_new(64, false, arrow::ipc::MetadataVersion::V5);
+    let options = IpcWriteOptions::try_new(64, false, arrow_ipc::MetadataVersion::V5);
     let mut stream = Vec::new();
     options
         .and_then(|options| StreamWriter::try_new_with_options(&mut stream, schema, options))
@@ -230,14 +233,14 @@ pub fn encode_stream(schema: &SchemaRef, columns: Vec<ArrayRef>) -> Result<Vec<u
 pub fn decode_stream(stream: Vec<u8>) -> Result<RecordBatch> {
     let mut decoder = StreamDecoder::new();
     let mut buffer = Buffer::from_vec(stream);
-    let malformed = |error: arrow::error::ArrowError| {
+    let malformed = |error: arrow_schema::ArrowError| {
         Error::corrupt("index.arrow", format!("an index stream is malformed: {error}"))
     };
     let batch = decoder.decode(&mut buffer).map_err(malformed)?;
     batch.ok_or_else(|| Error::corrupt("index.arrow", "an index stream holds no batch"))
 }
 
-fn internal(error: &arrow::error::ArrowError) -> Error {
+fn internal(error: &arrow_schema::ArrowError) -> Error {
     Error::new(Status::Limit, format!("can't build the index: {error}"))
 }
 
@@ -421,7 +424,7 @@ impl Segment {
 
     fn check(&self, expected: &Expected<'_>) -> Result<Vec<u32>> {
         let mut first_rows = Vec::with_capacity(expected.entries.min(self.rows()));
-        let compressed: arrow::array::BooleanArray = typed(&self.batch, "compressed")?;
+        let compressed: arrow_array::BooleanArray = typed(&self.batch, "compressed")?;
         let mut entry: Option<(&[u8], Option<u64>)> = None;
         let mut previous: Option<Before> = None;
         for i in 0..self.rows() {

@@ -8,8 +8,8 @@
 //!
 //! Sources: the Arrow columnar format, sections "Encapsulated message format" and "IPC streaming format".
 
-use arrow::datatypes::DataType;
-use arrow::ipc;
+use arrow_ipc as ipc;
+use arrow_schema::DataType;
 
 use crate::error::{Error, Result};
 use crate::format::schema::Column;

@@ -1,0 +1,86 @@
+# What `cmake --install` puts where. Three components, as distributions split them:
+#
+#   runtime      libznippy.so.0.1.0 and the name that programs ask the loader for
+#   development  headers, libznippy.so, libznippy.a, znippy.pc, the CMake package
+#   tools        znippy, its man page and its completion for bash
+
+include(CMakePackageConfigHelpers)
+
+set(znippy_cmake_dir "${CMAKE_INSTALL_LIBDIR}/cmake/znippy")
+set(znippy_completion_dir "${CMAKE_INSTALL_DATADIR}/bash-completion/completions")
+
+# Notes which directories installation makes, so that uninstallation can take them away again. Comes first.
+set(ZNIPPY_INSTALL_DIRS
+  "${CMAKE_INSTALL_INCLUDEDIR}/znippy" "${znippy_cmake_dir}" "${CMAKE_INSTALL_LIBDIR}/pkgconfig"
+  "${CMAKE_INSTALL_BINDIR}" "${CMAKE_INSTALL_MANDIR}/man1" "${znippy_completion_dir}")
+configure_file(cmake/note-directories.cmake.in note-directories.cmake @ONLY)
+install(SCRIPT "${PROJECT_BINARY_DIR}/note-directories.cmake" ALL_COMPONENTS)
+
+install(FILES include/znippy.h include/znippy.hpp DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" COMPONENT development)
+install(FILES include/znippy/arrow_abi.h DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/znippy" COMPONENT development)
+
+if(ZNIPPY_BUILD_SHARED)
+  install(FILES "${ZNIPPY_SHARED_FILE}" "${ZNIPPY_LIB_DIR}/${ZNIPPY_SONAME}"
+    DESTINATION "${CMAKE_INSTALL_LIBDIR}" COMPONENT runtime)
+  install(FILES "${ZNIPPY_LIB_DIR}/libznippy.so" DESTINATION "${CMAKE_INSTALL_LIBDIR}" COMPONENT development)
+endif()
+if(ZNIPPY_BUILD_STATIC)
+  install(FILES "${ZNIPPY_STATIC_FILE}" DESTINATION "${CMAKE_INSTALL_LIBDIR}" COMPONENT development)
+endif()
+
+# znippy.pc finds itself, so that an installed tree can be moved; in /usr it says so plainly, as distributions want it.
+if(CMAKE_INSTALL_PREFIX STREQUAL "/usr")
+  set(ZNIPPY_PC_PREFIX "/usr")
+else()
+  file(RELATIVE_PATH up "${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig" "${CMAKE_INSTALL_PREFIX}")
+  string(REGEX REPLACE "/$" "" up "${up}")
+  set(ZNIPPY_PC_PREFIX "\${pcfiledir}/${up}")
+endif()
+foreach(which IN ITEMS LIB INCLUDE)
+  if(IS_ABSOLUTE "${CMAKE_INSTALL_${which}DIR}")
+    set(ZNIPPY_PC_${which}DIR "${CMAKE_INSTALL_${which}DIR}")
+  else()
+    set(ZNIPPY_PC_${which}DIR "\${prefix}/${CMAKE_INSTALL_${which}DIR}")
+  endif()
+endforeach()
+list(JOIN ZNIPPY_PRIVATE_LIBS " " ZNIPPY_PC_LIBS)
+# Without a shared library, what is private otherwise is needed by everybody.
+if(ZNIPPY_BUILD_SHARED)
+  set(ZNIPPY_PC_NEEDS "Requires.private: ${ZNIPPY_PRIVATE_REQUIRES}\nLibs: -L\${libdir} -lznippy\nLibs.private: ${ZNIPPY_PC_LIBS}")
+else()
+  set(ZNIPPY_PC_NEEDS "Requires: ${ZNIPPY_PRIVATE_REQUIRES}\nLibs: -L\${libdir} -lznippy ${ZNIPPY_PC_LIBS}")
+endif()
+configure_file(cmake/znippy.pc.in znippy.pc @ONLY)
+install(FILES "${PROJECT_BINARY_DIR}/znippy.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig" COMPONENT development)
+
+set(ZNIPPY_CONFIG_LIBS ${ZNIPPY_PRIVATE_LIBS})
+if(ZNIPPY_SYSTEM_ZSTD)
+  list(PREPEND ZNIPPY_CONFIG_LIBS -lzstd)
+endif()
+configure_package_config_file(cmake/znippy-config.cmake.in znippy-config.cmake
+  INSTALL_DESTINATION "${znippy_cmake_dir}"
+  PATH_VARS CMAKE_INSTALL_LIBDIR CMAKE_INSTALL_INCLUDEDIR
+  NO_SET_AND_CHECK_MACRO NO_CHECK_REQUIRED_COMPONENTS_MACRO)
+# Before 1.0 a minor version may change the interface.
+if(PROJECT_VERSION_MAJOR EQUAL 0)
+  set(compatibility SameMinorVersion)
+else()
+  set(compatibility SameMajorVersion)
+endif()
+write_basic_package_version_file("${PROJECT_BINARY_DIR}/znippy-config-version.cmake" COMPATIBILITY ${compatibility})
+install(FILES "${PROJECT_BINARY_DIR}/znippy-config.cmake" "${PROJECT_BINARY_DIR}/znippy-config-version.cmake"
+  DESTINATION "${znippy_cmake_dir}" COMPONENT development)
+
+if(ZNIPPY_BUILD_TOOL)
+  # Finds the library beside itself, wherever the tree is moved; distributions switch that off.
+  file(RELATIVE_PATH to_library "${CMAKE_INSTALL_FULL_BINDIR}" "${CMAKE_INSTALL_FULL_LIBDIR}")
+  set_target_properties(znippy_tool PROPERTIES INSTALL_RPATH "$ORIGIN/${to_library}")
+  install(TARGETS znippy_tool RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}" COMPONENT tools)
+  install(FILES packaging/znippy.1 DESTINATION "${CMAKE_INSTALL_MANDIR}/man1" COMPONENT tools)
+  install(FILES packaging/bash-completion.sh DESTINATION "${znippy_completion_dir}" RENAME znippy COMPONENT tools)
+endif()
+
+if(PROJECT_IS_TOP_LEVEL)
+  configure_file(cmake/uninstall.cmake.in uninstall.cmake @ONLY)
+  add_custom_target(uninstall COMMAND "${CMAKE_COMMAND}" -P "${PROJECT_BINARY_DIR}/uninstall.cmake")
+endif()
