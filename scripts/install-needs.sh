@@ -11,6 +11,7 @@ package_of() {
     cc | gcc) echo gcc libc6-dev ;;
     g++ | c++) echo g++ ;;
     ld | objcopy | readelf) echo binutils ;;
+    c++filt | strip) echo binutils ;;
     python3) echo python3 python3-venv ;;
     libcurl.pc) echo libcurl4-openssl-dev ;;
     fuse3.pc) echo libfuse3-dev ;;
@@ -21,6 +22,12 @@ package_of() {
     libsquashfs1.pc) echo libsquashfs-dev ;;
     libzip.pc) echo libzip-dev ;;
     xz) echo xz-utils ;;
+    ninja) echo ninja-build ;;
+    libzstd.pc) echo libzstd-dev ;;
+    abidw | abidiff) echo abigail-tools ;;
+    mandoc) echo mandoc ;;
+    dpkg-buildpackage) echo dpkg-dev debhelper fakeroot ;;
+    rpmspec) echo rpm ;;
     *) echo "$1" ;;
     esac
 }

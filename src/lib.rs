@@ -41,3 +41,5 @@ pub mod stats;
 #[forbid(unsafe_code)]
 pub mod sync;
 mod sys;
+#[cfg(feature = "test-hooks")]
+mod test_hooks;

@@ -214,6 +214,11 @@ pub fn for_each<T: Send, S>(
 
 /// Runs `job` and turns a panic into `E_PANIC`, so that a defect in a worker ends in an error of the call.
 pub fn catch<T>(job: impl FnOnce() -> Result<T>) -> Result<T> {
+    let job = || {
+        #[cfg(feature = "test-hooks")]
+        crate::test_hooks::here(crate::test_hooks::WORKER);
+        job()
+    };
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(job)).unwrap_or_else(|payload| {
         let text = payload
             .downcast_ref::<&str>()

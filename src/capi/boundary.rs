@@ -40,6 +40,11 @@ pub(super) unsafe fn guarded(err: *mut *mut znippy_error, body: impl FnOnce() ->
 ///
 /// It touches no thread-local storage unless there is a panic, so it may stand in signal handlers.
 pub(super) fn shielded<T>(otherwise: T, body: impl FnOnce() -> T) -> T {
+    let body = || {
+        #[cfg(feature = "test-hooks")]
+        crate::test_hooks::here(crate::test_hooks::BOUNDARY);
+        body()
+    };
     panic::catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|payload| {
         drop(sentence_of(payload));
         otherwise
@@ -49,6 +54,11 @@ pub(super) fn shielded<T>(otherwise: T, body: impl FnOnce() -> T) -> T {
 /// The body's value, or the panic as an error. State that a panic left half-changed is behind a poisoned handle
 /// then, which is why asserting unwind safety is right.
 pub(super) fn caught<T>(body: impl FnOnce() -> T) -> Result<T> {
+    let body = || {
+        #[cfg(feature = "test-hooks")]
+        crate::test_hooks::here(crate::test_hooks::BOUNDARY);
+        body()
+    };
     DEPTH.with(|depth| depth.set(depth.get() + 1));
     let outcome = panic::catch_unwind(AssertUnwindSafe(body));
     DEPTH.with(|depth| depth.set(depth.get() - 1));

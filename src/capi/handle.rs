@@ -103,7 +103,10 @@ pub(super) unsafe fn enter<'a, H: Opaque>(pointer: *const H, argument: &str) -> 
             format!("{argument} is unusable since an internal defect was caught; free it"),
         ));
     }
-    Ok(Entered { handle, was_panicking: std::thread::panicking() })
+    let entered = Entered { handle, was_panicking: std::thread::panicking() };
+    #[cfg(feature = "test-hooks")]
+    crate::test_hooks::here(crate::test_hooks::HANDLE);
+    Ok(entered)
 }
 
 impl<T> Entered<'_, T> {
