@@ -97,7 +97,8 @@ set(znippy_built "")
 
 if(ZNIPPY_BUILD_SHARED)
   add_custom_command(
-    OUTPUT "${ZNIPPY_SHARED_FILE}" ${ZNIPPY_SHARED_LINKS}
+    OUTPUT "${ZNIPPY_SHARED_FILE}"
+    BYPRODUCTS ${ZNIPPY_SHARED_LINKS}
     COMMAND "${CMAKE_C_COMPILER}" -shared -o "${ZNIPPY_SHARED_FILE}"
             -Wl,--gc-sections -Wl,--whole-archive "${ZNIPPY_CARGO_LIB}" -Wl,--no-whole-archive
             "-Wl,--version-script=${ZNIPPY_MAP}" "-Wl,-soname,${ZNIPPY_SONAME}"

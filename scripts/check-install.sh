@@ -49,13 +49,12 @@ for component in runtime development tools; do
 done
 [ "$(wc -l < "$work/runtime")" -eq 2 ] || fail "the runtime is more than the library and its soname"
 DESTDIR=$work/stage cmake --build "$build" --target uninstall > /dev/null
-[ -z "$(find "$work/stage" -mindepth 1 ! -path "$work/stage" ! -type d)" ] || fail "uninstalling left files in the stage"
-rm -rf "$work/stage"
+[ ! -e "$work/stage" ] || fail "uninstalling left something in the stage: $(find "$work/stage")"
 
 say "installation"
 cmake --install "$build" --prefix "$prefix" > "$work/log"
 (cd "$prefix" && find . ! -type d | sort)
-find "$prefix" -name '*.pc' -o -name '*.cmake' | xargs grep -l -e "$work" -e "$root" && fail "files name the place they were installed to"
+grep -rlI -e "$work" -e "$root" "$prefix" && fail "files name the place they were installed to, or built in"
 
 # What was installed can be moved: everything is used from another place.
 mv "$prefix" "$work/moved"

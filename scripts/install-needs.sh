@@ -28,6 +28,8 @@ package_of() {
     mandoc) echo mandoc ;;
     dpkg-buildpackage) echo dpkg-dev debhelper fakeroot ;;
     rpmspec) echo rpm ;;
+    dh) echo debhelper ;;
+    xz) echo xz-utils ;;
     *) echo "$1" ;;
     esac
 }

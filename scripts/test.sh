@@ -3,43 +3,13 @@
 #
 # usage: scripts/test.sh
 #
-# Counts go to $ZNIPPY_TEST_COUNTS where that is set: one line "PASSED FAILED" a step (.ci/run adds them up).
+# What takes longer is in scripts/ci-extra.sh.
 set -u -o pipefail
 cd "$(dirname "$0")/.." || exit 1
-PATH=$PATH:$HOME/.cargo/bin
+# shellcheck source=scripts/steps.sh
+. scripts/steps.sh
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-summary=()
-failed_steps=0
-
-# Notes the result of a step, for people and for whoever counts.
-note() {
-    local name=$1 passed=$2 failed=$3
-    summary+=("$(printf '%-28s %5d passed, %d failed' "$name" "$passed" "$failed")")
-    [ "$failed" -eq 0 ] || failed_steps=$((failed_steps + 1))
-    [ -z "${ZNIPPY_TEST_COUNTS:-}" ] || echo "$passed $failed" >> "$ZNIPPY_TEST_COUNTS"
-}
-
-# A step that counts as one test: step NAME COMMAND...
-step() {
-    local name=$1
-    shift
-    printf '\n== %s: %s\n' "$name" "$*"
-    if "$@"; then note "$name" 1 0; else note "$name" 0 1; fi
-}
-
-# The same where the command may end with 77, because this machine can't show it; it says why itself.
-step_or_skip() {
-    local name=$1 code=0
-    shift
-    printf '\n== %s: %s\n' "$name" "$*"
-    "$@" || code=$?
-    case $code in
-    0) note "$name" 1 0 ;;
-    77) summary+=("$(printf '%-28s skipped' "$name")") ;;
-    *) note "$name" 0 1 ;;
-    esac
-}
 
 # cargo prints one "test result:" line a test program.
 cargo_tests() {
@@ -51,13 +21,6 @@ cargo_tests() {
     # Code that doesn't compile, and a test program that ended before its result line, count as one failure.
     [ "$code" -eq 0 ] || [ "$failed" -gt 0 ] || failed=1
     note "cargo test" "$passed" "$failed"
-}
-
-# The value of "1+2+3"; 0 where there is nothing.
-sum_of() {
-    local terms
-    read -r terms || terms=
-    echo $((${terms:-0}))
 }
 
 c_tests() {
@@ -77,32 +40,6 @@ c_tests() {
     note "ctest" $((total > failed + skipped ? total - failed - skipped : 0)) "$failed"
 }
 
-# An install must be usable with pkg-config alone, shared and static.
-installed_program() {
-    local prefix program='#include <znippy.h>
-#include <znippy/arrow_abi.h>
-int main(void) { return znippy_version_number() != ZNIPPY_VERSION_NUMBER; }'
-    prefix=$(mktemp -d) || return 1
-    local code=0
-    (
-        set -e
-        cmake --install build --prefix "$prefix" > /dev/null
-        cd "$prefix"
-        printf '%s\n' "$program" > one.c
-        export PKG_CONFIG_PATH=$prefix/lib/pkgconfig:$prefix/lib/$(gcc -print-multiarch)/pkgconfig
-        # shellcheck disable=SC2046 # flags are several words on purpose
-        gcc one.c -o shared $(pkg-config --define-prefix --cflags --libs znippy)
-        LD_LIBRARY_PATH=$(pkg-config --define-prefix --variable=libdir znippy) ./shared
-        # shellcheck disable=SC2046
-        gcc one.c -o static -Wl,-Bstatic $(pkg-config --define-prefix --cflags --libs znippy) -Wl,-Bdynamic \
-            $(sed -n 's/^Libs.private: //p' "$(find "$prefix" -name znippy.pc)")
-        ./static
-        ./bin/znippy --version
-    ) || code=1
-    rm -rf "$prefix"
-    return $code
-}
-
 under_valgrind() {
     local test
     for test in "$@"; do
@@ -120,13 +57,12 @@ step "format" cargo fmt --check
 step "lints" cargo clippy --locked --all-targets -- -D warnings
 cargo_tests
 c_tests
-step "installed library" installed_program
 step_or_skip "file from an HTTP server" tests/remote/run.sh
 step_or_skip "mounted archive" tests/mount/run.sh
 if command -v valgrind > /dev/null; then
     step "valgrind" under_valgrind error_objects options struct_sizes null_arguments arrow
 else
-    summary+=("$(printf '%-28s skipped, it is not installed' valgrind)")
+    skipped valgrind "it is not installed"
 fi
 # A reader that follows docs/FORMAT.md alone; it brings its own Python environment.
 if [ -x tests/stranger/run.sh ]; then
@@ -135,6 +71,4 @@ fi
 # DuckDB, Polars and pyarrow over the exported index; they come in a Python environment too.
 step "queries" tests/query/run.sh
 
-printf '\n== results\n'
-printf '%s\n' "${summary[@]}"
-[ "$failed_steps" -eq 0 ]
+results

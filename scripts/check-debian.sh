@@ -1,0 +1,61 @@
+#!/bin/bash
+# Builds the Debian packages from a source tree that has all crates in it, offline; checks them with lintian; installs them
+# in a chroot that debootstrap makes anew; runs their smoke test there, and takes them away again.
+#
+# usage: scripts/check-debian.sh [KEEP_DIR]     the packages are copied to KEEP_DIR
+#
+# dpkg-buildpackage does not look for cargo among Debian's packages (-d): Debian 12 has an older one than is needed.
+set -eu -o pipefail
+cd "$(dirname "$0")/.."
+root=$PWD
+keep=${1:-}
+PATH=$PATH:$HOME/.cargo/bin:/usr/sbin:/sbin
+sh scripts/install-needs.sh cmake make gcc git dpkg-buildpackage dh fakeroot lintian debootstrap python3 pkg-config
+version=$(sed -n 's/^version = "\([0-9.]*\)".*/\1/p' Cargo.toml | head -1)
+work=$(mktemp -d)
+trap 'umount "$work/chroot/proc" 2> /dev/null || true; rm -rf "$work"' EXIT
+source=$work/libznippy-$version
+
+echo "== source with crates"
+mkdir -p "$source"
+git ls-files -z | xargs -0 tar c --no-recursion | tar x -C "$source"
+(
+    cd "$source"
+    cp -r packaging/debian debian
+    python3 packaging/debian-copyright.py > debian/copyright
+    mkdir -p .cargo
+    cargo vendor --locked --quiet vendor > .cargo/config.toml
+)
+
+echo "== dpkg-buildpackage"
+# Cargo may use what it built before; the path of the sources is not in the libraries.
+(cd "$source" && CARGO_NET_OFFLINE=true dpkg-buildpackage -d -b -us -uc > "$work/build.log" 2>&1) ||
+    { tail -40 "$work/build.log"; exit 1; }
+ls -l "$work"/*.deb
+
+echo "== lintian"
+lintian --fail-on error,warning --no-tag-display-limit --allow-root "$work"/*.changes
+
+echo "== clean chroot"
+mirror=$(sed -n 's/^URIs: *\([^ ]*\).*/\1/p; s/^deb \(\[[^]]*\] \)\{0,1\}\([^ ]*\) .*/\2/p' /etc/apt/sources.list \
+    /etc/apt/sources.list.d/* 2> /dev/null | head -1)
+# shellcheck source=/dev/null
+suite=$(. /etc/os-release && echo "$VERSION_CODENAME")
+debootstrap --variant=minbase --include=gcc,libc6-dev,pkg-config "$suite" "$work/chroot" "$mirror" > "$work/debootstrap.log" 2>&1 ||
+    { tail -20 "$work/debootstrap.log"; exit 1; }
+cp "$work"/*.deb packaging/debian/tests/smoke "$work/chroot/root/"
+in_chroot() {
+    chroot "$work/chroot" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root "$@"
+}
+mount -t proc proc "$work/chroot/proc"
+in_chroot dpkg --get-selections | sort > "$work/before"
+in_chroot find /usr /etc -xdev ! -type d | sort > "$work/files-before"
+in_chroot sh -c 'dpkg -i /root/*.deb'
+in_chroot sh /root/smoke
+in_chroot dpkg --purge znippy-tools libznippy-dev libznippy0.1
+in_chroot dpkg --get-selections | sort | diff "$work/before" -
+in_chroot find /usr /etc -xdev ! -type d | sort | diff "$work/files-before" - | grep -v 'ld\.so\.cache' | grep '^[<>]' &&
+    { echo "the packages left files behind" >&2; exit 1; }
+[ -z "$keep" ] || cp "$work"/*.deb "$keep"
+echo "three packages, built, checked, installed, tested and purged in a clean chroot of $suite"
+cd "$root"
