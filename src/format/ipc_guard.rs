@@ -8,6 +8,8 @@
 //!
 //! Sources: the Arrow columnar format, sections "Encapsulated message format" and "IPC streaming format".
 
+use std::ops::Range;
+
 use arrow_ipc as ipc;
 use arrow_schema::DataType;
 
@@ -39,6 +41,28 @@ pub fn check(stream: &[u8], columns: &[Column], rows: Option<usize>) -> Result<u
     check_batch(&batch, body.len(), &shapes, length)?;
     walk.end()?;
     Ok(length)
+}
+
+/// What a stream consists of.
+pub struct Parts<'a> {
+    /// The schema message.
+    pub schema: ipc::Schema<'a>,
+    /// The batch message.
+    pub batch: ipc::RecordBatch<'a>,
+    /// Version of the batch message.
+    pub version: ipc::MetadataVersion,
+    /// Where the batch's buffers are in the stream.
+    pub body: Range<usize>,
+}
+
+/// The parts of a stream that [`check`] let through.
+pub fn parts(stream: &[u8]) -> Result<Parts<'_>> {
+    let mut walk = Walk { rest: stream };
+    let schema = walk.schema()?;
+    let (message, body) = walk.message()?;
+    let batch = message.header_as_record_batch().ok_or_else(|| refuse("the second message is not a record batch"))?;
+    let end = stream.len() - walk.rest.len();
+    Ok(Parts { schema, batch, version: message.version(), body: end - body.len()..end })
 }
 
 /// The columns of a stream that are not among `columns`, in order. All that is looked at is the schema, so the
