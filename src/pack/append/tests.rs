@@ -68,7 +68,7 @@ impl Trees {
     fn union(&self) -> Archive {
         copy_tree(&self.at("a"), &self.at("union"));
         copy_tree(&self.at("b"), &self.at("union"));
-        let path = self.at("union.znippy");
+        let path = self.at("union archive");
         pack_directory(&self.at("union"), &path, &Options::new()).unwrap();
         Archive::open(&path, &Options::new()).unwrap()
     }
