@@ -31,20 +31,24 @@
  *     znippy_error     reading: any number
  *     znippy_options   reading (calls that get them, clone, get): any number; setting: one thread, alone
  *     znippy_cancel    trigger and query: any number; free: when no other thread uses this handle
+ *     znippy_writer    one call at a time, from any thread; a second one answers ZNIPPY_E_BUSY
  *     znippy_reader    everything, any number; each holder of a reference frees its own (retain, free)
  *     znippy_listing   reading: any number; free: when no other thread uses it
  *     znippy_buffer    plain memory of its owner
  *     ArrowArrayStream calls: any number, served one after the other; release: when no other thread uses it
  *
- * Threads that a call starts are joined before it returns, and all signals are blocked in them.
+ * Threads that a call starts are joined before it returns; those of a writer before it is finished or freed. All signals
+ * are blocked in them.
  *
- * Callbacks. The progress and log functions run on the thread that made the call; read_at of a source, and wants and
- * extract of a provider, on any thread, one call at a time unless their tables say CONCURRENT. A callback may use other
- * handles. A call of the same reader from inside its own callback answers ZNIPPY_E_BUSY instead of waiting for itself. A callback must not
+ * Callbacks. The progress and log functions run on the thread that made the call, and so do a sink's and a stream's;
+ * read_at of a source, and wants and extract of a provider, on any thread, one call at a time unless their tables say
+ * CONCURRENT. A callback may use other handles. A call of the same reader or writer from inside its own callback answers
+ * ZNIPPY_E_BUSY instead of waiting for itself. A callback must not
  * unwind (throw) or longjmp through the library, nor wait for another thread that needs the same reader.
  *
  * fork(). A reader keeps no threads and may be used in the child, unless another thread was inside one of its calls
- * at the moment of the fork. Parent and child share no state, apart from the file position, which isn't used.
+ * at the moment of the fork. Parent and child share no state, apart from the file position, which isn't used. A writer
+ * has threads, which a child doesn't: there its calls answer ZNIPPY_E_FORKED, and freeing it gives up its memory.
  *
  * Signals. None is handled or raised. znippy_cancel_trigger() is the one function that a signal handler may call.
  *
@@ -417,6 +421,11 @@ struct ArrowArrayStream;
 #define ZNIPPY_OPT_BASE_CHECK 45
 
 /**
+ * What to do with an entry whose path was added to a writer before: 0 refuse it, 1 let it replace the earlier one.
+ */
+#define ZNIPPY_OPT_DUPLICATE_PATHS 43
+
+/**
  * A regular file.
  */
 #define ZNIPPY_KIND_FILE 0
@@ -661,6 +670,12 @@ typedef struct znippy_reader znippy_reader;
  * The values of one file: lives while znippy_provider.extract runs, and is used by nobody else.
  */
 typedef struct znippy_row znippy_row;
+
+/**
+ * An archive on its way: one thread at a time, any thread. It keeps worker threads from the first call that adds
+ * something to znippy_writer_finish() or znippy_writer_free().
+ */
+typedef struct znippy_writer znippy_writer;
 
 /**
  * Outcome of a call: ZNIPPY_OK, ZNIPPY_DONE, or a negative ZNIPPY_E_*. Treat unknown negative numbers as failure.
@@ -1020,6 +1035,68 @@ typedef struct {
      */
     uint64_t replaced;
 } znippy_stats;
+
+/**
+ * Append-only output through callbacks.
+ */
+typedef struct {
+    /**
+     * sizeof(znippy_sink), set by the caller. Too small a value: nothing else in here is read or released.
+     */
+    uint32_t struct_size;
+    /**
+     * 0.
+     */
+    uint32_t flags;
+    /**
+     * First argument of the callbacks.
+     */
+    void *user_data;
+    /**
+     * Takes up to len bytes, which follow those that were taken before, inside a call of the writer and on its thread.
+     * len is at most 1 MiB. Returns how many were taken, at least 1 (the rest is offered again), or a negative
+     * ZNIPPY_E_* that becomes the status of the call and ends the archive. It must not unwind or longjmp; the same
+     * writer called from in here answers ZNIPPY_E_BUSY.
+     */
+    int64_t (*write)(void *user_data, const void *data, size_t len);
+    /**
+     * Called once after the last byte, before znippy_writer_finish() succeeds; never where an archive is not whole. 0,
+     * or a negative ZNIPPY_E_* that becomes the status of the call. May be NULL.
+     */
+    int32_t (*finish)(void *user_data);
+    /**
+     * Called once with user_data when the library is done with it; may be NULL.
+     */
+    znippy_release_fn release;
+} znippy_sink;
+
+/**
+ * A file's bytes through a callback.
+ */
+typedef struct {
+    /**
+     * sizeof(znippy_stream), set by the caller. Too small a value: nothing else in here is read or released.
+     */
+    uint32_t struct_size;
+    /**
+     * 0.
+     */
+    uint32_t flags;
+    /**
+     * First argument of the callbacks.
+     */
+    void *user_data;
+    /**
+     * Reads up to len bytes, inside the call and on its thread. Returns how many were read, 0 at the end, or a negative
+     * ZNIPPY_E_* that becomes the status of the call. It must not unwind or longjmp; the same writer called from in
+     * here answers ZNIPPY_E_BUSY.
+     */
+    int64_t (*read)(void *user_data, void *buffer, size_t len);
+    /**
+     * Called once with user_data before the call returns; may be NULL.
+     */
+    znippy_release_fn release;
+} znippy_stream;
 
 /**
  * Random-access input through callbacks.
@@ -1576,6 +1653,119 @@ znippy_status znippy_extract_archive(const char *archive_path,
                                      const znippy_options *options,
                                      znippy_stats *stats_out,
                                      znippy_error **err);
+
+/**
+ * Begins an archive that is to stand under exactly the name archive_path. It appears there, complete and synced, when
+ * znippy_writer_finish() succeeds, and not before.
+ *
+ * Ownership: *writer_out is the caller's, freed by znippy_writer_free(). Threads: any.
+ * Errors: any of I/O, ZNIPPY_E_EXISTS where the name is taken and ZNIPPY_OPT_OVERWRITE doesn't say otherwise.
+ */
+ZNIPPY_API
+znippy_status znippy_writer_create(const char *archive_path,
+                                   const znippy_options *options,
+                                   znippy_writer **writer_out,
+                                   znippy_error **err);
+
+/**
+ * Begins an archive whose bytes go to callbacks, from the first to the last, as a pipe or an upload needs them. They
+ * are those that the file would have. The callbacks run inside calls of the writer, on the thread that made them.
+ *
+ * Ownership: the struct is copied. sink->user_data is the library's when the call begins, whatever it returns, save
+ * for a struct_size that is too small; sink->release gives it back once, on failure before the call returns, else
+ * when the writer is freed. *writer_out is the caller's, freed by znippy_writer_free(). Threads: any.
+ * Errors: ZNIPPY_E_INVALID_ARGUMENT. The sink isn't called yet.
+ */
+ZNIPPY_API
+znippy_status znippy_writer_create_sink(const znippy_sink *sink,
+                                        const znippy_options *options,
+                                        znippy_writer **writer_out,
+                                        znippy_error **err);
+
+/**
+ * Adds everything below the directory src_path, with prefix and a slash in front of each path; the directory itself
+ * becomes the entry prefix. With prefix_len 0 its mode and time are those of the archive's own root. All of it has
+ * been read when this returns.
+ *
+ * Ownership: takes nothing. Threads: one at a time.
+ * Errors: any of I/O, ZNIPPY_E_CHANGED, ZNIPPY_E_EXISTS and ZNIPPY_E_INVALID_ARGUMENT for paths that are taken or lie
+ * below a file, ZNIPPY_E_CANCELLED. Once files are being packed an error is final, see znippy_writer_free().
+ */
+ZNIPPY_API
+znippy_status znippy_writer_add_tree(znippy_writer *writer,
+                                     const char *src_path,
+                                     const char *prefix,
+                                     size_t prefix_len,
+                                     znippy_error **err);
+
+/**
+ * Adds the regular file src_path, which may be a symbolic link to one, as path, with its mode and modification time,
+ * and its owner where ZNIPPY_OPT_RECORD_IDS is set. The file has been read when this returns and may go.
+ *
+ * Ownership: takes nothing. Threads: one at a time.
+ * Errors: any of I/O, ZNIPPY_E_CHANGED, ZNIPPY_E_EXISTS, ZNIPPY_E_UNSAFE_PATH, ZNIPPY_E_INVALID_ARGUMENT,
+ * ZNIPPY_E_CANCELLED. Those of reading the file leave the writer usable.
+ */
+ZNIPPY_API
+znippy_status znippy_writer_add_file(znippy_writer *writer,
+                                     const char *src_path,
+                                     const char *path,
+                                     size_t path_len,
+                                     znippy_error **err);
+
+/**
+ * Adds a file of len bytes, or with len 0 an entry of any kind. Of meta the kind and the path count, the link_target
+ * of links (of a hard link: the path of a file that was added before), and mode, mtime_ns, uid, gid and rdev as far as
+ * flags name them; what flags don't name is not recorded. So the record of an entry of another archive will do.
+ *
+ * Ownership: takes nothing; meta and bytes may go when this returns. Threads: one at a time.
+ * Errors: ZNIPPY_E_EXISTS where the path was added before, unless ZNIPPY_OPT_DUPLICATE_PATHS says otherwise,
+ * ZNIPPY_E_UNSAFE_PATH, ZNIPPY_E_INVALID_ARGUMENT, ZNIPPY_E_UNSUPPORTED for an unknown kind, any of I/O,
+ * ZNIPPY_E_CANCELLED.
+ */
+ZNIPPY_API
+znippy_status znippy_writer_add_buffer(znippy_writer *writer,
+                                       const znippy_entry_info *meta,
+                                       const void *data,
+                                       size_t len,
+                                       znippy_error **err);
+
+/**
+ * Adds a file of the bytes that stream->read gives, up to its end. Of meta the same counts as for
+ * znippy_writer_add_buffer(); the size need not be known.
+ *
+ * Ownership: the structs are copied. stream->user_data is the library's when the call begins, whatever it returns,
+ * save for a struct_size that is too small; stream->release gives it back once, before the call returns.
+ * Threads: one at a time; read runs on the thread that made the call.
+ * Errors: those of znippy_writer_add_buffer(), and what read reports, which leaves the writer usable.
+ */
+ZNIPPY_API
+znippy_status znippy_writer_add_stream(znippy_writer *writer,
+                                       const znippy_entry_info *meta,
+                                       const znippy_stream *stream,
+                                       znippy_error **err);
+
+/**
+ * Writes what is left and the index, joins the threads, and gives the archive its name, or calls the sink's finish.
+ * The writer can only be freed afterwards.
+ *
+ * Ownership: takes nothing; stats_out may be NULL. Threads: one at a time.
+ * Errors: any of I/O, ZNIPPY_E_EXISTS, ZNIPPY_E_LIMIT, ZNIPPY_E_CANCELLED; all are final.
+ */
+ZNIPPY_API znippy_status znippy_writer_finish(znippy_writer *writer, znippy_stats *stats_out, znippy_error **err);
+
+/**
+ * Frees a writer; NULL is fine. One that isn't finished leaves nothing: no archive, no temporary file, no thread. In
+ * one of its callbacks it takes effect when the call ends. In a child process after fork() the memory is given up and
+ * nothing else happens.
+ *
+ * An error of a writer is final where something was half done: failures of writing the archive, of reading a tree
+ * whose files were being packed, a cancel. Its threads have ended then, and all calls but this one answer
+ * ZNIPPY_E_INVALID_STATE. All other errors leave the writer as if the call had not been made.
+ *
+ * Ownership: takes the handle. Threads: any, once, and not while another thread uses this handle. Errors: none.
+ */
+ZNIPPY_API void znippy_writer_free(znippy_writer *writer);
 
 /**
  * Opens an archive by path. Constant time: the tail is read and checked, the rest when it is used.

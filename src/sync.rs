@@ -37,6 +37,15 @@ impl<T> Mutex<T> {
         self.0.lock().unwrap_or_else(locks::PoisonError::into_inner)
     }
 
+    /// The lock, if nobody has it.
+    pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+        match self.0.try_lock() {
+            Ok(guard) => Some(guard),
+            Err(locks::TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(locks::TryLockError::WouldBlock) => None,
+        }
+    }
+
     /// What was behind it.
     pub fn into_inner(self) -> T {
         self.0.into_inner().unwrap_or_else(locks::PoisonError::into_inner)
@@ -48,6 +57,11 @@ impl<T> Mutex<T> {
     /// Waits for the lock.
     pub fn lock(&self) -> MutexGuard<'_, T> {
         self.0.lock()
+    }
+
+    /// The lock, if nobody has it.
+    pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+        self.0.try_lock()
     }
 
     /// What was behind it.

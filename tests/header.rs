@@ -14,7 +14,7 @@ use znippy::format::row::EntryKind;
 use znippy::options::OPTION_TABLE;
 
 /// The files in the order of the header's sections.
-const SOURCES: [&str; 15] = [
+const SOURCES: [&str; 16] = [
     "constants",
     "types",
     "library",
@@ -23,6 +23,7 @@ const SOURCES: [&str; 15] = [
     "provider",
     "cancel",
     "oneshot",
+    "writer",
     "open",
     "reader",
     "entries",

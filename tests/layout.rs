@@ -60,6 +60,8 @@ fn layouts() -> Vec<Layout> {
         layout!(znippy_source: 40 {
             struct_size: 0, flags: 4, user_data: 8, size: 16, read_at: 24, release: 32,
         }),
+        layout!(znippy_sink: 40 { struct_size: 0, flags: 4, user_data: 8, write: 16, finish: 24, release: 32 }),
+        layout!(znippy_stream: 32 { struct_size: 0, flags: 4, user_data: 8, read: 16, release: 24 }),
         layout!(znippy_column: 24 { struct_size: 0, column_type: 4, name: 8, flags: 16, reserved0: 20 }),
         layout!(znippy_provider: 72 {
             struct_size: 0, flags: 4, user_data: 8, name: 16, pkg_type: 24, reserved0: 28, columns: 32,

@@ -163,10 +163,14 @@ bool output_works(void);
 /* Flushes standard output and turns `code` into a failure where it could not be written. */
 int output_finish(int code);
 
+/* A sink that writes to standard output; `*cause` becomes the error number of what stopped it. */
+znippy_sink output_sink(int *cause);
+
 /* Keeps the first three descriptors from being given to an archive. */
 bool output_prepare(void);
 
-void report_print(const znippy_stats *stats, bool json);
+/* The counts of a job, on `out`. */
+void report_print(FILE *out, const znippy_stats *stats, bool json);
 
 /* ---- signals ---- */
 

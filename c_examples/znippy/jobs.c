@@ -56,6 +56,18 @@ static void summary(const znippy_stats *stats) {
            stats->created, stats->replaced, stats->pruned, stats->kept, size_text(stats->bytes_out, bytes));
 }
 
+/* The error number of what stopped the archive on its way to standard output. */
+static int stdout_cause;
+
+static bool to_stdout(const struct request *request) {
+    return request->command->run == run_pack && strcmp(request->operands[1], "-") == 0;
+}
+
+static int broken_output(znippy_error *error) {
+    znippy_error_free(error);
+    return complain(CODE_FAILED, "standard output", strerror(stdout_cause), "what it got is not a whole archive");
+}
+
 static int run_job(const struct request *request, job_fn job, const char *verb) {
     znippy_stats stats;
     znippy_error *error = NULL;
@@ -68,10 +80,10 @@ static int run_job(const struct request *request, job_fn job, const char *verb) 
     znippy_status status = job(request, &stats, &error);
     progress_clear(&bar);
     if (status != ZNIPPY_OK && status != ZNIPPY_E_PARTIAL) {
-        return complain_of(status, error, request->operands[0]);
+        return stdout_cause ? broken_output(error) : complain_of(status, error, request->operands[0]);
     }
     if (request_has(request, FLAG_STATS | FLAG_JSON)) {
-        report_print(&stats, request_has(request, FLAG_JSON));
+        report_print(to_stdout(request) ? stderr : stdout, &stats, request_has(request, FLAG_JSON));
     }
     if (request_has(request, FLAG_DRY_RUN) && !request_has(request, FLAG_QUIET | FLAG_STATS | FLAG_JSON)) {
         summary(&stats);
@@ -101,10 +113,27 @@ static znippy_status set_base(const struct request *request, znippy_error **erro
     return status;
 }
 
+static znippy_status pack_to_stdout(const struct request *request, znippy_stats *stats, znippy_error **error) {
+    znippy_sink sink = output_sink(&stdout_cause);
+    znippy_writer *writer = NULL;
+    znippy_status status = znippy_writer_create_sink(&sink, request->options, &writer, error);
+    if (status == ZNIPPY_OK) {
+        status = znippy_writer_add_tree(writer, request->operands[0], NULL, 0, error);
+    }
+    if (status == ZNIPPY_OK) {
+        status = znippy_writer_finish(writer, stats, error);
+    }
+    znippy_writer_free(writer);
+    return status;
+}
+
 static znippy_status pack(const struct request *request, znippy_stats *stats, znippy_error **error) {
     znippy_status status = set_base(request, error);
     if (status != ZNIPPY_OK) {
         return status;
+    }
+    if (to_stdout(request)) {
+        return pack_to_stdout(request, stats, error);
     }
     return znippy_compress_dir(request->operands[0], request->operands[1], request->options, stats, error);
 }
@@ -129,6 +158,9 @@ static znippy_status verify(const struct request *request, znippy_stats *stats, 
 }
 
 int run_pack(const struct request *request) {
+    if (to_stdout(request) && isatty(STDOUT_FILENO)) {
+        return complain(CODE_USAGE, "standard output", "is a terminal", "send the archive to a file or a pipe");
+    }
     return run_job(request, pack, "packed");
 }
 

@@ -20,7 +20,7 @@
      FLAG_PREFIX | FLAG_UNCHANGED | FLAG_MTIME)
 
 const struct command COMMANDS[] = {
-    {"pack", "DIR ARCHIVE", 2, PACK_FLAGS, "Pack a directory into an archive.", run_pack},
+    {"pack", "DIR ARCHIVE", 2, PACK_FLAGS, "Pack a directory into an archive; as -, the archive goes to standard output.", run_pack},
     {"unpack", "ARCHIVE DIR", 2, UNPACK_FLAGS, "Restore the tree of an archive; with --to-stdout ARCHIVE [NAME|GLOB]...", run_unpack},
     {"list", "ARCHIVE [NAME|GLOB]...", 1, FLAG_LONG | FLAG_JSON | FLAG_NULL | FLAG_HELP,
      "Print the names in an archive.", run_list},

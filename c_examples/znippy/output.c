@@ -35,6 +35,28 @@ static bool reader_gone(void) {
     return poll(&out, 1, 0) == 1 && (out.revents & POLLERR);
 }
 
+static int64_t write_some(void *user_data, const void *data, size_t len) {
+    int *cause = user_data;
+    ssize_t written;
+    do {
+        written = write(STDOUT_FILENO, data, len);
+    } while (written < 0 && errno == EINTR && !signals_caught());
+    if (written >= 0) {
+        return written;
+    }
+    if (errno == EINTR) {
+        return ZNIPPY_E_CANCELLED;
+    }
+    *cause = errno;
+    return errno == ENOSPC || errno == EDQUOT ? ZNIPPY_E_NO_SPACE : ZNIPPY_E_IO;
+}
+
+znippy_sink output_sink(int *cause) {
+    znippy_sink sink = {.struct_size = sizeof sink, .user_data = cause, .write = write_some};
+    *cause = 0;
+    return sink;
+}
+
 int output_finish(int code) {
     bool failed = ferror(stdout) != 0;
     errno = 0;

@@ -27,16 +27,16 @@ static uint64_t count_at(const znippy_stats *stats, size_t offset) {
     return value;
 }
 
-static void put_lines(const znippy_stats *stats) {
+static void put_lines(FILE *out, const znippy_stats *stats) {
     for (size_t i = 0; i < COUNT; i++) {
-        printf("%-22s%" PRIu64 "\n", COUNTS[i].name, count_at(stats, COUNTS[i].offset));
+        fprintf(out, "%-22s%" PRIu64 "\n", COUNTS[i].name, count_at(stats, COUNTS[i].offset));
     }
-    printf("%-22s%.3f\n%-22s%.3f\n", "ratio", stats->ratio, "seconds", stats->seconds);
+    fprintf(out, "%-22s%.3f\n%-22s%.3f\n", "ratio", stats->ratio, "seconds", stats->seconds);
 }
 
-static void put_json(const znippy_stats *stats) {
+static void put_json(FILE *out, const znippy_stats *stats) {
     struct json json;
-    json_open(&json, stdout);
+    json_open(&json, out);
     for (size_t i = 0; i < COUNT; i++) {
         json_u64(&json, COUNTS[i].name, count_at(stats, COUNTS[i].offset));
     }
@@ -45,10 +45,10 @@ static void put_json(const znippy_stats *stats) {
     json_close(&json);
 }
 
-void report_print(const znippy_stats *stats, bool json) {
+void report_print(FILE *out, const znippy_stats *stats, bool json) {
     if (json) {
-        put_json(stats);
+        put_json(out, stats);
     } else {
-        put_lines(stats);
+        put_lines(out, stats);
     }
 }

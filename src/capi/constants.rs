@@ -124,6 +124,8 @@ pub const ZNIPPY_OPT_DUPLICATES: u32 = 42;
 pub const ZNIPPY_OPT_MAX_INDEX: u32 = 55;
 /// Which files of a base archive are unchanged: 0 by path, size, time and mode, 1 also by their bytes, which reads all.
 pub const ZNIPPY_OPT_BASE_CHECK: u32 = 45;
+/// What to do with an entry whose path was added to a writer before: 0 refuse it, 1 let it replace the earlier one.
+pub const ZNIPPY_OPT_DUPLICATE_PATHS: u32 = 43;
 
 /// A regular file.
 pub const ZNIPPY_KIND_FILE: u32 = 0;
@@ -304,6 +306,7 @@ mod tests {
             ZNIPPY_OPT_MAX_ENTRIES,
             ZNIPPY_OPT_MAX_RATIO,
             ZNIPPY_OPT_MAX_DEPTH,
+            ZNIPPY_OPT_DUPLICATE_PATHS,
             ZNIPPY_OPT_DIFF_MTIME,
             ZNIPPY_OPT_DUPLICATES,
             ZNIPPY_OPT_MAX_INDEX,

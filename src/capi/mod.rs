@@ -7,6 +7,7 @@
 //! boundary   panics end here                              handle    tags, poison, entering a handle
 //! pointer    arguments from C                             callback  user data, progress, re-entry
 //! library  error  options  cancel  oneshot  open  reader  entries  listing  diff   the functions
+//! writer     archives from what the host adds
 //! source     bytes through the host's callbacks           buffer    library memory for one entry
 //! provider   columns of the index that the host fills while it packs
 //! arrow      the index through the Arrow C data and stream interfaces
@@ -39,6 +40,7 @@ mod provider;
 mod reader;
 mod source;
 mod types;
+mod writer;
 
 pub use arrow::*;
 pub use buffer::*;
@@ -55,3 +57,4 @@ pub use options::*;
 pub use provider::*;
 pub use reader::*;
 pub use types::*;
+pub use writer::*;

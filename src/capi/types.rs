@@ -333,6 +333,46 @@ pub struct znippy_provider {
     pub release: znippy_release_fn,
 }
 
+/// Append-only output through callbacks.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct znippy_sink {
+    /// sizeof(znippy_sink), set by the caller. Too small a value: nothing else in here is read or released.
+    pub struct_size: u32,
+    /// 0.
+    pub flags: u32,
+    /// First argument of the callbacks.
+    pub user_data: *mut c_void,
+    /// Takes up to len bytes, which follow those that were taken before, inside a call of the writer and on its thread.
+    /// len is at most 1 MiB. Returns how many were taken, at least 1 (the rest is offered again), or a negative
+    /// ZNIPPY_E_* that becomes the status of the call and ends the archive. It must not unwind or longjmp; the same
+    /// writer called from in here answers ZNIPPY_E_BUSY.
+    pub write: Option<unsafe extern "C" fn(user_data: *mut c_void, data: *const c_void, len: usize) -> i64>,
+    /// Called once after the last byte, before znippy_writer_finish() succeeds; never where an archive is not whole. 0,
+    /// or a negative ZNIPPY_E_* that becomes the status of the call. May be NULL.
+    pub finish: Option<unsafe extern "C" fn(user_data: *mut c_void) -> i32>,
+    /// Called once with user_data when the library is done with it; may be NULL.
+    pub release: znippy_release_fn,
+}
+
+/// A file's bytes through a callback.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct znippy_stream {
+    /// sizeof(znippy_stream), set by the caller. Too small a value: nothing else in here is read or released.
+    pub struct_size: u32,
+    /// 0.
+    pub flags: u32,
+    /// First argument of the callbacks.
+    pub user_data: *mut c_void,
+    /// Reads up to len bytes, inside the call and on its thread. Returns how many were read, 0 at the end, or a negative
+    /// ZNIPPY_E_* that becomes the status of the call. It must not unwind or longjmp; the same writer called from in
+    /// here answers ZNIPPY_E_BUSY.
+    pub read: Option<unsafe extern "C" fn(user_data: *mut c_void, buffer: *mut c_void, len: usize) -> i64>,
+    /// Called once with user_data before the call returns; may be NULL.
+    pub release: znippy_release_fn,
+}
+
 /// A public struct that begins with its size.
 ///
 /// # Safety
@@ -369,4 +409,12 @@ unsafe impl Sized32 for znippy_column {
 // SAFETY: as above.
 unsafe impl Sized32 for znippy_provider {
     const MINIMUM: usize = offset_of!(znippy_provider, release) + size_of::<znippy_release_fn>();
+}
+// SAFETY: as above.
+unsafe impl Sized32 for znippy_sink {
+    const MINIMUM: usize = offset_of!(znippy_sink, release) + size_of::<znippy_release_fn>();
+}
+// SAFETY: as above.
+unsafe impl Sized32 for znippy_stream {
+    const MINIMUM: usize = offset_of!(znippy_stream, release) + size_of::<znippy_release_fn>();
 }

@@ -89,6 +89,11 @@ pub fn split(path: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
+/// The directories that the path lies in, from the nearest up; the root isn't among them.
+pub fn ancestors(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::successors(Some(path), |path| Some(split(path).0)).skip(1).take_while(|above| !above.is_empty())
+}
+
 /// The extension of a name: what follows its last dot, empty where there is none or the name starts with it.
 pub fn extension(name: &[u8]) -> &[u8] {
     match name.iter().rposition(|&byte| byte == b'.') {

@@ -150,6 +150,8 @@ option_table! {
         "Refuse archives that unpack to more than so many times their own size; 0: no limit, or 1,000 where untrusted is set and this is not.";
     MaxDepth = 41, "max-depth", Int, 0, 0, 1024, EXTRACT, false,
         "Refuse paths of more components than this; 0: no limit, or 128 where untrusted is set and this is not.";
+    DuplicatePaths = 43, "duplicate-paths", Choice, 0, 0, 1, PACK, false,
+        "What to do with an entry whose path was added to a writer before: 0 refuse it, 1 let it replace the earlier one.";
     DiffMtime = 50, "diff-mtime", Flag, 0, 0, 1, DIFF, false,
         "Modification times count as a difference too.";
     Duplicates = 42, "duplicates", Choice, 0, 0, 2, EXTRACT, false,

@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use crate::beneath::{DirectoryCache, Root};
-use crate::error::{Error, Result, Status};
+use crate::error::{Error, Result, Status, reserve};
 use crate::pack::plan::Plan;
 use crate::pack::scan::{Record, Tree};
 use crate::sync::{Mutex, MutexGuard};
@@ -19,8 +19,9 @@ pub(super) struct Batch {
     pub(super) plan: Plan,
     /// The sequencer's number for the first of [`Plan::big`].
     pub(super) first_part: u32,
-    /// By worker; none once everything is read.
+    /// By worker; none once everything is read, and where there is nothing to read.
     handles: Vec<Mutex<Option<Handles>>>,
+    is_tree: bool,
 }
 
 /// Directories of a tree that a worker has open.
@@ -31,7 +32,7 @@ pub(super) struct Handles {
 
 impl Batch {
     /// A tree that `workers` are to read below `root`. The paths of its entries begin with `prefix`.
-    pub(super) fn new(tree: Tree, plan: Plan, prefix: &[u8], root: Root, workers: usize) -> Batch {
+    pub(super) fn of_tree(tree: Tree, plan: Plan, prefix: &[u8], root: Root, workers: usize) -> Batch {
         let root = Arc::new(root);
         let handles = || Handles { root: Arc::clone(&root), directories: DirectoryCache::new(workers) };
         let mut prefix = prefix.to_vec();
@@ -39,7 +40,23 @@ impl Batch {
             prefix.push(b'/');
         }
         let handles = (0..workers).map(|_| Mutex::new(Some(handles()))).collect();
-        Batch { first: 0, prefix, tree, plan, first_part: 0, handles }
+        Batch { first: 0, prefix, tree, plan, first_part: 0, handles, is_tree: true }
+    }
+
+    /// Entries that are added one by one, from this number on.
+    pub(super) fn of_entries(first: u32) -> Batch {
+        let (tree, plan) = (Tree::of_entries(), Plan::default());
+        Batch { first, prefix: Vec::new(), tree, plan, first_part: 0, handles: Vec::new(), is_tree: false }
+    }
+
+    /// Whether it is a tree, whose records are in order of path.
+    pub(super) fn is_tree(&self) -> bool {
+        self.is_tree
+    }
+
+    /// What stands before all paths.
+    pub(super) fn prefix(&self) -> &[u8] {
+        &self.prefix
     }
 
     /// The directories of a worker, which nobody else uses.
@@ -57,7 +74,15 @@ impl Batch {
 
     /// Numbers of the records in order of path; none where they are in this order.
     pub(super) fn order(&self) -> Result<Option<Vec<u32>>> {
-        Ok(None)
+        if self.is_tree {
+            return Ok(None);
+        }
+        let (names, records) = (&self.tree.names, &self.tree.records);
+        let mut order = Vec::new();
+        reserve(&mut order, records.len())?;
+        order.extend(0..records.len() as u32);
+        order.sort_unstable_by(|a, b| names.compare(records[*a as usize].name, records[*b as usize].name));
+        Ok(Some(order))
     }
 
     /// The exact path in the archive, written into `buffer`.

@@ -1,7 +1,6 @@
 //! Finish: the index is made from metadata alone, then manifest, trailer and footer.
 
 use std::cmp::Ordering;
-use std::sync::Arc;
 
 use crate::error::{Error, Result, Status};
 use crate::format::blobs;
@@ -16,12 +15,12 @@ use crate::format::schema::{self, Metadata, VERSION_KEY};
 use crate::format::{codec, hash as hashing};
 use crate::options::{Key, OPTION_TABLE, Options};
 use crate::pack::append::{Existing, OldEntries};
-use crate::pack::batch::Batch;
 use crate::pack::claims::{Claim, Claims, put_behind};
+use crate::pack::entries::Entries;
 use crate::pack::merge::{InOrder, Parents, Passing};
 use crate::pack::output::Output;
 use crate::pack::pipeline::Written;
-use crate::pack::scan::{NO_MTIME, Record, Tree};
+use crate::pack::scan::{NO_MODE, NO_MTIME, Record, Tree};
 use crate::pack::sequence::{FileContent, Sequencer, Slice};
 use crate::progress::Reporter;
 use crate::stats::Stats;
@@ -31,8 +30,8 @@ const INDEX_LEVEL: i32 = 3;
 
 /// What the finish starts from.
 pub(super) struct Packed<'a> {
-    /// In the order of numbers.
-    pub(super) batches: &'a [Arc<Batch>],
+    /// All of them, closed.
+    pub(super) entries: &'a Entries,
     pub(super) sequencer: &'a Sequencer,
     pub(super) written: &'a [Written],
     pub(super) claims: &'a Claims,
@@ -59,24 +58,24 @@ pub(super) fn finish(
     let mut old = packed.existing.map(OldEntries::new);
     writer.parents = old.as_ref().map(|_| Parents::default());
     let dropped = packed.sequencer.dropped();
-    let mut entries = InOrder::new(packed.batches)?;
-    let mut target = Vec::new();
-    while let Some(Passing { batch, record, number, path }) = entries.next() {
-        let first = batch.plan.hardlinks.get(&(number - batch.first)).map(|first| batch.first + first);
-        let file = first.unwrap_or(number);
-        if record.skipped || dropped.binary_search(&file).is_ok() {
-            stats.skipped += u64::from(!record.skipped);
+    let links = packed.entries.links()?;
+    let mut in_order = InOrder::new(packed.entries.batches())?;
+    while let Some(Passing { batch, record, number, path }) = in_order.next() {
+        let file = links.file(batch, number);
+        let gone = packed.entries.is_gone(number);
+        if record.skipped || gone || dropped.binary_search(&file).is_ok() {
+            stats.skipped += u64::from(!record.skipped && !gone);
             continue;
         }
         if let Some(old) = &mut old {
             pass_old(old, Some((path, record.kind)), &mut writer, &mut stats)?;
         }
+        let first = links.first(file);
+        let target = (first != number && record.kind.has_bytes()).then(|| links.path(first));
         // All names of a file are one inode, so its size, mode and times are those of the name that was read.
+        let batch = if file == number { batch } else { links.batch(file) };
         let record = &batch.tree.records[(file - batch.first) as usize];
-        let target = first.map(|_| {
-            batch.path(record, &mut target);
-            target.as_slice()
-        });
+        let target = target.as_deref();
         let claim = packed.claims.get(file);
         let entry =
             Entry { tree: &batch.tree, packed, record, path, target, repo: options.repo(), claim, places: &places };
@@ -406,13 +405,12 @@ impl Entry<'_> {
     fn attributes(&self, kind: EntryKind) -> Attributes<'_> {
         let record = self.record;
         let extra = self.tree.extra(record);
-        let ids = extra.and_then(|extra| extra.ids);
         Attributes {
             // The mode of a symbolic link means nothing and differs between systems.
-            mode: (kind != EntryKind::Symlink).then_some(u32::from(record.mode)),
+            mode: (kind != EntryKind::Symlink && record.mode != NO_MODE).then_some(u32::from(record.mode)),
             mtime_ns: (record.mtime_ns != NO_MTIME).then_some(record.mtime_ns),
-            uid: ids.map(|(uid, _)| uid),
-            gid: ids.map(|(_, gid)| gid),
+            uid: extra.and_then(|extra| extra.uid),
+            gid: extra.and_then(|extra| extra.gid),
             link_target: match kind {
                 EntryKind::Symlink => extra.map(|extra| extra.target.as_slice()),
                 _ => self.target,

@@ -12,8 +12,12 @@ mod batch;
 mod claims;
 mod compress;
 mod copy;
+mod entries;
+mod entry;
 mod finish;
+mod gather;
 mod holes;
+mod links;
 mod merge;
 mod names;
 mod output;
@@ -25,6 +29,8 @@ mod scan;
 mod sequence;
 mod writer;
 
+pub use entry::NewEntry;
+pub use output::Sink;
 pub use writer::Writer;
 
 use std::path::Path;

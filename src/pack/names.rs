@@ -56,6 +56,17 @@ impl Names {
         &self.arena[start as usize..start as usize + length as usize]
     }
 
+    /// Whether this is the whole path.
+    pub(super) fn is(&self, name: Name, full: &[u8]) -> bool {
+        let (directory, last) = path::split(full);
+        self.name(name) == last && self.directory(name.directory) == directory
+    }
+
+    /// The paths of all directories, the empty one of the root among them.
+    pub(super) fn directories(&self) -> impl Iterator<Item = &[u8]> {
+        (0..self.directories.len()).map(|number| self.directory(number as u32))
+    }
+
     /// Writes the whole path into `buffer`.
     pub(super) fn path<'a>(&self, name: Name, buffer: &'a mut Vec<u8>) -> &'a [u8] {
         buffer.clear();

@@ -1,53 +1,63 @@
-//! The archive file: complete and synced under its final name, or not there at all.
-//!
-//! It is written without a name (`O_TMPFILE`), so that not even a kill leaves anything behind; where the file
-//! system can't, under a temporary name beside the final one, which is removed on every way out but a kill.
+//! Where the archive goes: into a file, or byte after byte into a sink.
+
+mod file;
 
 use std::fs::File;
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags, Stat};
-use rustix::io::Errno;
+use rustix::fs::Stat;
 
 use crate::error::{Error, Result, Status};
-use crate::options::Overwrite;
-use crate::pack::copy::clone_or_copy;
+use crate::options::{Options, Overwrite};
+use crate::pack::output::file::FileOutput;
 use crate::pack::scan::Excluded;
-use crate::progress::Reporter;
+use crate::progress::{CancelToken, Reporter};
 
-/// A file that becomes an archive.
+/// Most bytes that a sink gets in one call.
+const PIECE: usize = 1 << 20;
+
+/// Takes an archive from its first byte to its last, as a pipe or an upload does.
+pub trait Sink: Send {
+    /// Takes some of these bytes, which follow those that it took before, and says how many; at least one. It gets at
+    /// most 1 MiB a call, and the rest again.
+    ///
+    /// # Errors
+    /// Ends the archive and is what the call that was made of the writer comes back with.
+    fn write(&mut self, bytes: &[u8]) -> Result<usize>;
+
+    /// After the last byte: whatever makes sure that they have arrived. Called once, and only for whole archives.
+    ///
+    /// # Errors
+    /// As for `write`.
+    fn finish(&mut self) -> Result<()>;
+}
+
+/// An archive on its way out.
 pub(super) struct Output {
-    directory: OwnedFd,
-    name: Vec<u8>,
-    path: PathBuf,
-    file: OwnedFd,
-    /// The name that the file has meanwhile; none for nameless files.
-    temporary: Option<Vec<u8>>,
-    overwrite: Overwrite,
+    target: Target,
+    cancel: CancelToken,
     length: u64,
 }
 
+enum Target {
+    File(FileOutput),
+    Sink(Box<dyn Sink>),
+}
+
 impl Output {
-    /// Begins an archive that is to stand under exactly the name given.
+    /// Into a file that is to stand under exactly the name given.
     ///
     /// # Errors
     /// `E_EXISTS` where something has the name and may not be replaced; the directory's error where it can't be
     /// written to.
-    pub(super) fn create(path: &Path, overwrite: Overwrite) -> Result<Output> {
-        let named = |error: Error| error.with_path(path);
-        let name = path.file_name().filter(|_| !path.as_os_str().as_bytes().ends_with(b"/")).ok_or_else(|| {
-            named(Error::new(Status::InvalidArgument, "the archive's name is missing; give the name of a file"))
-        })?;
-        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let directory = rustix::fs::open(parent, flags, Mode::empty())
-            .map_err(|e| Error::os("can't open the directory of the archive", e).with_path(parent))?;
-        let name = name.as_bytes().to_vec();
-        check_name(&directory, &name, overwrite).map_err(named)?;
-        let (file, temporary) = create_file(&directory, &name).map_err(named)?;
-        Ok(Output { directory, name, path: path.to_owned(), file, temporary, overwrite, length: 0 })
+    pub(super) fn file(path: &Path, overwrite: Overwrite, options: &Options) -> Result<Output> {
+        let file = FileOutput::create(path, overwrite)?;
+        Ok(Output { target: Target::File(file), cancel: options.cancel().clone(), length: 0 })
+    }
+
+    /// Into a sink.
+    pub(super) fn sink(sink: Box<dyn Sink>, options: &Options) -> Output {
+        Output { target: Target::Sink(sink), cancel: options.cancel().clone(), length: 0 }
     }
 
     /// Bytes so far: where the next ones go.
@@ -56,161 +66,65 @@ impl Output {
     }
 
     /// Writes all of `bytes` behind what is there.
-    pub(super) fn append(&mut self, mut bytes: &[u8]) -> Result<()> {
-        while !bytes.is_empty() {
-            match rustix::io::pwrite(&self.file, bytes, self.length) {
-                Ok(0) => return Err(Error::new(Status::Io, "can't write the archive").with_path(&self.path)),
-                Ok(written) => {
-                    self.length += written as u64;
-                    bytes = &bytes[written..];
+    pub(super) fn append(&mut self, bytes: &[u8]) -> Result<()> {
+        match &mut self.target {
+            Target::File(file) => file.append(self.length, bytes)?,
+            Target::Sink(sink) => {
+                for piece in bytes.chunks(PIECE) {
+                    self.cancel.check()?;
+                    write_all(sink.as_mut(), piece)?;
                 }
-                Err(Errno::INTR) => {}
-                Err(error) => return Err(Error::os("can't write the archive", error).with_path(&self.path)),
             }
         }
+        self.length += bytes.len() as u64;
         Ok(())
     }
 
-    /// Takes over the first `len` bytes of an archive, and who may read and write it. Nothing was written yet.
+    /// Takes over the first `len` bytes of an archive that this file is to replace. Nothing was written yet.
     pub(super) fn clone_from_file(&mut self, from: &File, len: u64, reporter: &mut Reporter) -> Result<()> {
-        clone_or_copy(from, self.file.as_fd(), len, reporter).map_err(|error| error.with_path(&self.path))?;
-        let stat = rustix::fs::fstat(from).map_err(|e| self.failed("can't look at the archive", e))?;
-        let mode = Mode::from_raw_mode(stat.st_mode & 0o7777);
-        rustix::fs::fchmod(&self.file, mode).map_err(|e| self.failed("can't set the mode of the archive", e))?;
+        let Target::File(file) = &mut self.target else { return Err(not_a_file()) };
+        file.clone_from_file(from, len, reporter)?;
         self.length = len;
         Ok(())
     }
 
-    /// Device, inode, size and modification time of what has the archive's name now.
+    /// What has the archive's name now.
     pub(super) fn named(&self) -> Result<Stat> {
-        rustix::fs::statat(&self.directory, &*self.name, AtFlags::empty())
-            .map_err(|e| self.failed("can't look at the archive", e))
+        let Target::File(file) = &self.target else { return Err(not_a_file()) };
+        file.named()
     }
 
     /// What must not be packed, since it is the archive itself.
     pub(super) fn excluded(&self) -> Result<Excluded> {
-        let temporary = rustix::fs::fstat(&self.file).map_err(|e| self.failed("can't look at the archive", e))?;
-        let directory =
-            rustix::fs::fstat(&self.directory).map_err(|e| self.failed("can't look at the directory", e))?;
-        Ok(Excluded {
-            temporary: (temporary.st_dev, temporary.st_ino),
-            directory: (directory.st_dev, directory.st_ino),
-            name: self.name.clone(),
-        })
+        match &self.target {
+            Target::File(file) => file.excluded(),
+            Target::Sink(_) => Ok(Excluded { temporary: NOWHERE, directory: NOWHERE, name: Vec::new() }),
+        }
     }
 
-    /// Syncs the file, gives it its name and syncs the directory. After this the archive survives a power cut.
+    /// After the last byte. A file has its name and survives a power cut then.
     pub(super) fn commit(&mut self) -> Result<()> {
-        // A failed sync is final: the kernel may have dropped the pages, so a second try would lie.
-        rustix::fs::fsync(&self.file).map_err(|e| self.failed("can't sync the archive", e))?;
-        if self.temporary.is_none() {
-            if self.overwrite != Overwrite::Replace {
-                link_nameless(&self.file, &self.directory, &self.name)
-                    .map_err(|e| self.failed("can't name the archive", e))?;
-                return self.sync_directory();
-            }
-            let temporary = temporary_name(&self.name);
-            link_nameless(&self.file, &self.directory, &temporary)
-                .map_err(|e| self.failed("can't name the archive", e))?;
-            self.temporary = Some(temporary);
-        }
-        if let Some(temporary) = &self.temporary {
-            let flags = match self.overwrite {
-                Overwrite::Replace => RenameFlags::empty(),
-                _ => RenameFlags::NOREPLACE,
-            };
-            rename(&self.directory, temporary, &self.name, flags)
-                .map_err(|e| self.failed("can't name the archive", e))?;
-            self.temporary = None;
-        }
-        self.sync_directory()
-    }
-
-    fn sync_directory(&self) -> Result<()> {
-        match rustix::fs::fsync(&self.directory) {
-            // Some file systems don't sync directories and say so.
-            Ok(()) | Err(Errno::INVAL) => Ok(()),
-            Err(error) => Err(self.failed("can't sync the directory of the archive", error)),
-        }
-    }
-
-    fn failed(&self, action: &str, errno: Errno) -> Error {
-        Error::os(action, errno).with_path(&self.path)
-    }
-}
-
-impl Drop for Output {
-    fn drop(&mut self) {
-        if let Some(temporary) = &self.temporary {
-            // Nothing can be done about a failure here, and the error that led here is the one to report.
-            let _ = rustix::fs::unlinkat(&self.directory, &**temporary, AtFlags::empty());
+        match &mut self.target {
+            Target::File(file) => file.commit(),
+            Target::Sink(sink) => sink.finish(),
         }
     }
 }
 
-/// Refuses early, before the tree is read. What happens to the name meanwhile is decided again at the end.
-fn check_name(directory: &OwnedFd, name: &[u8], overwrite: Overwrite) -> Result<()> {
-    match rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
-        Err(Errno::NOENT) => Ok(()),
-        Err(error) => Err(Error::os("can't look at the archive's name", error)),
-        Ok(stat) if rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::Directory => {
-            Err(Error::new(Status::Exists, "is a directory; give the name of a file"))
-        }
-        Ok(_) if overwrite != Overwrite::Replace => {
-            Err(Error::new(Status::Exists, "exists already; choose another name or ask for it to be replaced"))
-        }
-        Ok(_) => Ok(()),
+fn not_a_file() -> Error {
+    Error::new(Status::Panic, "a sink is used as a file")
+}
+
+/// Device and inode that no file has.
+const NOWHERE: (u64, u64) = (u64::MAX, u64::MAX);
+
+fn write_all(sink: &mut dyn Sink, mut bytes: &[u8]) -> Result<()> {
+    while !bytes.is_empty() {
+        let taken = sink.write(bytes)?;
+        bytes = bytes.get(taken..).filter(|_| taken > 0).ok_or_else(|| {
+            let why = format!("the sink says that it took {taken} of {} bytes", bytes.len());
+            Error::refused(Status::Callback, "sink.count", why)
+        })?;
     }
-}
-
-fn create_file(directory: &OwnedFd, name: &[u8]) -> Result<(OwnedFd, Option<Vec<u8>>)> {
-    let mode = Mode::from_raw_mode(0o666);
-    let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
-    if let Ok(file) = rustix::fs::openat(directory, c".", flags, mode) {
-        // Naming it later goes through /proc, which a chroot may lack.
-        if rustix::fs::statat(CWD, proc_path(&file), AtFlags::empty()).is_ok() {
-            return Ok((file, None));
-        }
-    }
-    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    for _ in 0..16 {
-        let temporary = temporary_name(name);
-        match rustix::fs::openat(directory, &*temporary, flags, mode) {
-            Ok(file) => return Ok((file, Some(temporary))),
-            Err(Errno::EXIST) => {}
-            Err(error) => return Err(Error::os("can't create the archive", error)),
-        }
-    }
-    Err(Error::new(Status::Exists, "can't find a free temporary name beside the archive"))
-}
-
-fn proc_path(file: &OwnedFd) -> String {
-    use std::os::fd::AsRawFd;
-    format!("/proc/self/fd/{}", file.as_raw_fd())
-}
-
-fn link_nameless(file: &OwnedFd, directory: &OwnedFd, name: &[u8]) -> Result<(), Errno> {
-    rustix::fs::linkat(CWD, proc_path(file), directory, name, AtFlags::SYMLINK_FOLLOW)
-}
-
-fn rename(directory: &OwnedFd, from: &[u8], to: &[u8], flags: RenameFlags) -> Result<(), Errno> {
-    match rustix::fs::renameat_with(directory, from, directory, to, flags) {
-        // File systems without RENAME_NOREPLACE: a link refuses existing names just as well.
-        Err(Errno::INVAL | Errno::NOSYS) if flags == RenameFlags::NOREPLACE => {
-            rustix::fs::linkat(directory, from, directory, to, AtFlags::empty())?;
-            rustix::fs::unlinkat(directory, from, AtFlags::empty())
-        }
-        result => result,
-    }
-}
-
-/// A name that nobody else uses, short enough for names that are as long as names can be.
-fn temporary_name(name: &[u8]) -> Vec<u8> {
-    use std::hash::{BuildHasher, Hasher};
-    // RandomState is seeded by the operating system; std has no other source of random numbers.
-    let random = std::collections::hash_map::RandomState::new().build_hasher().finish();
-    let kept = &name[..name.len().min(200)];
-    let mut temporary = std::ffi::OsString::from_vec([b".", kept].concat()).into_vec();
-    temporary.extend_from_slice(format!(".{random:016x}.tmp").as_bytes());
-    temporary
+    Ok(())
 }

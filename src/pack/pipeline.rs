@@ -52,7 +52,6 @@ enum Done {
 }
 
 /// What has its turn in the order of units.
-#[allow(dead_code, reason = "what is added one by one comes next")]
 enum Arrived {
     Read(Vec<u8>, ReadUnit),
     /// What comes next shares no block with what came before.
@@ -112,6 +111,7 @@ pub(super) struct Pipeline {
     stats: Stats,
     /// Files and original bytes that are dealt with.
     done: (u64, u64),
+    broken: bool,
 }
 
 impl Pipeline {
@@ -141,7 +141,29 @@ impl Pipeline {
             frames: Vec::new(),
             stats: Stats::default(),
             done: (0, 0),
+            broken: false,
         }
+    }
+
+    /// Whether something failed that can't be made up for.
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken
+    }
+
+    /// Does something whose failure can't be made up for.
+    pub(super) fn vital<T>(&mut self, work: impl FnOnce(&mut Pipeline) -> Result<T>) -> Result<T> {
+        let result = work(self);
+        self.broken |= result.is_err();
+        result
+    }
+
+    /// Stops and joins the workers, whatever they are at, and frees what they worked on.
+    pub(super) fn stop(&mut self) {
+        self.crew = None;
+        (self.free, self.frames) = (Vec::new(), Vec::new());
+        self.arrived.clear();
+        self.queued.clear();
+        self.compressed.clear();
     }
 
     /// Starts the workers for units of at most `longest` bytes, unless they are there. `parked` buffers may be kept for
@@ -180,6 +202,19 @@ impl Pipeline {
         Ok(())
     }
 
+    /// Makes room for the entries of a tree, which get the numbers from `first` on.
+    pub(super) fn expect(&mut self, batch: &mut Batch, first: u32) -> Result<()> {
+        batch.first = first;
+        self.sequencer.expect_entries(batch.tree.records.len())?;
+        for (big, file) in batch.plan.big.iter().enumerate() {
+            let part = self.sequencer.expect_windows(first + file.record)?;
+            if big == 0 {
+                batch.first_part = part;
+            }
+        }
+        Ok(())
+    }
+
     /// How many workers there are.
     pub(super) fn workers(&self) -> usize {
         self.crew.as_ref().map_or(0, |crew| crew.workers.count())
@@ -209,6 +244,15 @@ impl Pipeline {
 
     /// A buffer of at least `len` bytes; waits until there is one.
     pub(super) fn buffer(&mut self, len: usize, reporter: &mut Reporter) -> Result<Vec<u8>> {
+        self.vital(|pipeline| pipeline.wait_for_buffer(len, reporter))
+    }
+
+    /// Takes a buffer back that nothing was begun with.
+    pub(super) fn give_back(&mut self, buffer: Vec<u8>) {
+        self.free.push(buffer);
+    }
+
+    fn wait_for_buffer(&mut self, len: usize, reporter: &mut Reporter) -> Result<Vec<u8>> {
         loop {
             if let Some(buffer) = self.free.pop() {
                 return if buffer.len() < len { zeroed(len) } else { Ok(buffer) };
@@ -235,7 +279,6 @@ impl Pipeline {
         self.mark(Arrived::Flush, reporter)
     }
 
-    #[allow(dead_code, reason = "what is added one by one comes next")]
     /// Ends a file that came in windows, of which none said that it was the last.
     pub(super) fn end_file(&mut self, part: u32, windows: u32, reporter: &mut Reporter) -> Result<()> {
         self.mark(Arrived::EndOfFile { part, windows }, reporter)
@@ -259,36 +302,50 @@ impl Pipeline {
         Ok(stats)
     }
 
+    /// Deals with what workers have made meanwhile, without waiting for more.
+    pub(super) fn poll(&mut self, reporter: &mut Reporter) -> Result<()> {
+        self.vital(|pipeline| {
+            while let Some(done) = pipeline.crew.as_ref().and_then(|crew| crew.done.try_recv().ok()) {
+                pipeline.receive(done?, reporter)?;
+            }
+            reporter.tick(None)
+        })
+    }
+
     fn mark(&mut self, mark: Arrived, reporter: &mut Reporter) -> Result<()> {
         self.arrived.insert(self.next_unit, mark);
         self.next_unit += 1;
-        self.sequence(reporter)
+        self.vital(|pipeline| pipeline.sequence(reporter))
     }
 
     /// Waits a moment for a worker and deals with what it made.
     fn wait(&mut self, reporter: &mut Reporter) -> Result<()> {
-        self.send_blocks();
         let Some(crew) = &self.crew else {
             return Err(Error::new(Status::Panic, "nobody works on what is waited for"));
         };
         match crew.done.recv_timeout(reporter.patience()) {
-            Ok(done) => match done? {
-                Done::Read(number, buffer, read) => {
-                    self.arrived.insert(number, Arrived::Read(buffer, read));
-                    self.sequence(reporter)?;
-                }
-                Done::Blob(blob) => {
-                    self.compressed.insert(blob.number, blob);
-                    self.write(reporter)?;
-                }
-            },
+            Ok(done) => self.receive(done?, reporter)?,
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => {
                 return Err(Error::new(Status::Panic, "all workers ended before the work did"));
             }
         }
-        self.send_blocks();
         reporter.tick(None)
+    }
+
+    fn receive(&mut self, done: Done, reporter: &Reporter) -> Result<()> {
+        match done {
+            Done::Read(number, buffer, read) => {
+                self.arrived.insert(number, Arrived::Read(buffer, read));
+                self.sequence(reporter)?;
+            }
+            Done::Blob(blob) => {
+                self.compressed.insert(blob.number, blob);
+                self.write(reporter)?;
+            }
+        }
+        self.send_blocks();
+        Ok(())
     }
 
     fn send_blocks(&mut self) {
@@ -301,7 +358,7 @@ impl Pipeline {
         }
     }
 
-    fn sequence(&mut self, reporter: &mut Reporter) -> Result<()> {
+    fn sequence(&mut self, reporter: &Reporter) -> Result<()> {
         while let Some(arrived) = self.arrived.remove(&self.next_sequenced) {
             let mut out = Sequenced::default();
             match arrived {
@@ -352,7 +409,7 @@ impl Pipeline {
         }
     }
 
-    fn write(&mut self, reporter: &mut Reporter) -> Result<()> {
+    fn write(&mut self, reporter: &Reporter) -> Result<()> {
         while let Some(blob) = self.compressed.remove(&(self.written.len() as u32)) {
             let offset = self.output.position();
             self.output.append(blob.bytes())?;

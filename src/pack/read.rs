@@ -25,7 +25,6 @@ use crate::progress::CancelToken;
 const STORED_SLICE: usize = 1 << 20;
 
 /// What a worker reads, or only hashes, in one go.
-#[allow(dead_code, reason = "what is added one by one comes next")]
 pub(super) enum Task {
     /// A unit of a tree, to be read into the buffer.
     Tree(Arc<Batch>, Unit),
@@ -43,12 +42,9 @@ pub(super) struct Gathered {
     pub(super) files: Vec<(u32, usize)>,
 }
 
-/// A window of a file that was added on its own.
-#[allow(dead_code, reason = "what is added one by one comes next")]
+/// A window of a big file.
 #[derive(Clone, Copy)]
 pub(super) struct Window {
-    /// Number of the file.
-    pub(super) entry: u32,
     /// The sequencer's number for it.
     pub(super) part: u32,
     pub(super) offset: u64,
@@ -57,6 +53,8 @@ pub(super) struct Window {
     pub(super) packed: bool,
     /// Whether the file has other windows; `None` where that isn't known yet.
     pub(super) several: Option<bool>,
+    /// How many windows the file has, where this is known to be the last.
+    pub(super) last_of: Option<u32>,
 }
 
 /// A slice in a buffer.
@@ -228,11 +226,8 @@ impl<'a> Reader<'a> {
         }
         let extension = crate::format::path::extension(batch.tree.names.name(record.name));
         let packed = window == 0 && probe::is_packed_extension(extension);
-        let window = Window { entry, part, offset, len, packed, several: Some(windows > 1) };
+        let window = Window { part, offset, len, packed, several: Some(windows > 1), last_of };
         let mut unit = self.hash_window(&window, &buffer[..len])?;
-        if let Content::Window { last_of: known, .. } = &mut unit.content {
-            *known = last_of;
-        }
         if !self.claimer.is_idle() {
             batch.path(record, &mut self.path);
             let part = PartOfFile { file: entry, parts: windows, offset, bytes: &buffer[..len], size: record.size };
@@ -257,7 +252,8 @@ impl<'a> Reader<'a> {
         let one = pieces.len() == 1 && pieces[0].len == bytes.len();
         let value = (window.several != Some(false)).then(|| window_value(bytes, window.offset));
         let whole = (window.several != Some(true) && !one).then(|| hash(bytes));
-        let content = Content::Window { part: window.part, len: window.len, value, whole, noise, last_of: None };
+        let (part, len, last_of) = (window.part, window.len, window.last_of);
+        let content = Content::Window { part, len, value, whole, noise, last_of };
         Ok(ReadUnit { pieces, content, skipped: Vec::new(), found: Vec::new() })
     }
 

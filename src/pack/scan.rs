@@ -15,6 +15,7 @@ use crate::error::{Error, Result, Status, reserve};
 use crate::format::path;
 use crate::format::row::EntryKind;
 use crate::options::{Key, Options};
+use crate::pack::entry::NewEntry;
 use crate::pack::names::{Name, Names};
 use crate::progress::{Phase, Reporter, UNKNOWN};
 use crate::sync::{self, Mutex};
@@ -23,6 +24,8 @@ use crate::sync::{self, Mutex};
 pub(super) const NO_MTIME: i64 = i64::MIN;
 /// Directories that the walk over the names keeps open, and how many where there are few descriptors.
 const WALKED_AT_ONCE: [usize; 2] = [16, 1];
+/// No mode is recorded.
+pub(super) const NO_MODE: u16 = u16::MAX;
 const CHUNK: usize = 256;
 
 /// An entry of the tree: 56 bytes.
@@ -45,7 +48,8 @@ pub(super) struct Record {
 pub(super) struct Extra {
     pub(super) device: u64,
     pub(super) links: u64,
-    pub(super) ids: Option<(u32, u32)>,
+    pub(super) uid: Option<u32>,
+    pub(super) gid: Option<u32>,
     pub(super) rdev: Option<u64>,
     pub(super) target: Vec<u8>,
 }
@@ -65,6 +69,42 @@ pub(super) struct Tree {
 }
 
 impl Tree {
+    /// No entries: for those that are added one by one, in any order.
+    pub(super) fn of_entries() -> Tree {
+        Tree {
+            source: PathBuf::new(),
+            names: Names::new(),
+            records: Vec::new(),
+            extras: Vec::new(),
+            root_mode: 0,
+            root_mtime_ns: NO_MTIME,
+            skipped: Vec::new(),
+        }
+    }
+
+    /// Adds an entry that was checked.
+    pub(super) fn push(&mut self, entry: &NewEntry<'_>, size: u64) -> Result<()> {
+        reserve_record(&mut self.records)?;
+        let mut record = Record {
+            name: self.names.add(entry.path)?,
+            kind: entry.kind,
+            skipped: false,
+            mode: entry.mode.and_then(|mode| u16::try_from(mode).ok()).unwrap_or(NO_MODE),
+            mtime_ns: entry.mtime_ns.unwrap_or(NO_MTIME),
+            size,
+            inode: 0,
+            extra: 0,
+        };
+        let target = if entry.kind == EntryKind::Symlink { entry.target.to_vec() } else { Vec::new() };
+        let extra = Extra { uid: entry.uid, gid: entry.gid, rdev: entry.rdev, target, ..Extra::default() };
+        if entry.uid.is_some() || entry.gid.is_some() || entry.rdev.is_some() || !extra.target.is_empty() {
+            self.extras.push(extra);
+            record.extra = self.extras.len() as u32;
+        }
+        self.records.push(record);
+        Ok(())
+    }
+
     /// What the record has beyond the ordinary.
     pub(super) fn extra(&self, record: &Record) -> Option<&Extra> {
         self.extras.get((record.extra as usize).checked_sub(1)?)
@@ -319,7 +359,8 @@ impl Surveyor<'_> {
         Ok(Some(Extra {
             device: stat.st_dev,
             links: if linked { stat.st_nlink } else { 0 },
-            ids: self.record_ids.then_some((stat.st_uid, stat.st_gid)),
+            uid: self.record_ids.then_some(stat.st_uid),
+            gid: self.record_ids.then_some(stat.st_gid),
             rdev: special.then_some(stat.st_rdev),
             target,
         }))

@@ -319,6 +319,25 @@ error_says 'cut.znippy'
 run 1 list "$(printf 'no\nsuch\033[31m\351')"
 error_says 'no\nsuch\u{1b}[31m\xe9'
 
+# An archive that goes to standard output: the bytes of the file, and nothing else.
+checks=$((checks + 4))
+"$znippy" pack -f -l 1 tree file.znippy || wrong "pack for a comparison"
+"$znippy" pack -l 1 --stats tree - 2> err | cat > piped.znippy
+cmp file.znippy piped.znippy || wrong "another archive came through the pipe"
+grep -q '^entries' err || wrong "the report is not on standard error"
+{ "$znippy" pack tree - 2> err; echo $? > code; } | head -c 100 > /dev/null
+[ "$(cat code)" -eq 1 ] || wrong "exit code $(cat code) instead of 1 where the pipe broke"
+error_says 'standard output'
+"$znippy" pack tree - > /dev/full 2> err
+[ $? -eq 1 ] || wrong "a full disk on standard output is not an error of pack"
+error_says 'standard output'
+"$znippy" pack tree - >&- 2> err
+[ $? -eq 1 ] || wrong "a closed standard output is not an error of pack"
+[ ! -e - ] || wrong "there is an archive of the name -"
+run 1 pack no-such -
+error_says 'no-such'
+[ ! -s out ] || wrong "a failed pack wrote $(wc -c < out) bytes"
+
 # Standard output that can't be written.
 checks=$((checks + 2))
 "$znippy" list a.znippy > /dev/full 2> err
