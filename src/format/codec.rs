@@ -118,7 +118,15 @@ impl Decompressor {
             return self.decompress(frame, target).map(|()| target.len());
         }
         check_frame(frame, target.len())?;
-        let refused = |_| Error::corrupt("codec.data", "a blob does not decode to the size that the index says");
+        match self.decompress_steps(frame, target, needed)? {
+            Some(decoded) => Ok(decoded),
+            // One shot has the last word, and the error: stepping refuses windows that no block can need.
+            None => self.decompress(frame, target).map(|()| target.len()),
+        }
+    }
+
+    /// Decodes in steps until there are `needed` bytes; `None` where that doesn't come about.
+    fn decompress_steps(&mut self, frame: &[u8], target: &mut [u8], needed: usize) -> Result<Option<usize>> {
         self.0.reset(ResetDirective::SessionOnly).map_err(failed)?;
         self.0.set_parameter(DParameter::WindowLogMax(MAX_BLOCK.ilog2())).map_err(failed)?;
         self.0.set_parameter(DParameter::StableOutBuffer(true)).map_err(failed)?;
@@ -128,14 +136,14 @@ impl Decompressor {
             end = (end + INPUT_STEP).min(frame.len());
             let mut input = InBuffer::around(&frame[..end]);
             input.set_pos(at);
-            let left = self.0.decompress_stream(&mut output, &mut input).map_err(refused)?;
+            let Ok(left) = self.0.decompress_stream(&mut output, &mut input) else { return Ok(None) };
             at = input.pos();
             // The frame's end, or all of it taken without the bytes that its header promises.
             if output.pos() < needed && (left == 0 || end == frame.len()) {
-                return Err(refused(0));
+                return Ok(None);
             }
         }
-        Ok(output.pos())
+        Ok(Some(output.pos()))
     }
 
     /// Decodes as much of a frame's start as fits into `target`; returns how much that is.
@@ -236,6 +244,25 @@ mod tests {
             // Damage behind what is needed goes unseen here; slices have hashes of their own.
             let _ = decompressor.decompress_to(&damaged, &mut vec![0; data.len()], data.len() / 2);
         }
+    }
+
+    #[test]
+    fn a_part_is_decoded_of_every_frame_that_decodes_whole() {
+        // Raw blocks of 128 KiB in a frame that asks for a window of 128 MiB.
+        let (len, count) = (128 << 10, 8u32);
+        let mut frame = vec![0x28, 0xB5, 0x2F, 0xFD, 0x80, 17 << 3];
+        frame.extend_from_slice(&(len * count).to_le_bytes());
+        for block in 0..count {
+            frame.extend_from_slice(&(u32::from(block + 1 == count) | len << 3).to_le_bytes()[..3]);
+            frame.extend(std::iter::repeat_n(block as u8, len as usize));
+        }
+        let mut decompressor = Decompressor::new().expect("zstd");
+        let mut whole = vec![0; (len * count) as usize];
+        decompressor.decompress(&frame, &mut whole).expect("whole");
+        let mut part = vec![0; whole.len()];
+        let got = decompressor.decompress_to(&frame, &mut part, 1000).expect("part");
+        assert!(got >= 1000);
+        assert_eq!(part[..got], whole[..got]);
     }
 
     #[test]
