@@ -1,9 +1,10 @@
 //! A cache of segments and blocks, bounded in bytes, that loads each thing once however many ask for it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::error::Result;
+use crate::format::hash::Digest;
 use crate::format::index::Segment;
 use crate::sync::{Mutex, MutexGuard, OnceCell};
 
@@ -31,21 +32,18 @@ pub(super) enum Value {
 
 /// Decoded bytes, and which slices of them were found to match their checksums.
 pub(super) struct Block {
-    /// As long as the whole block.
+    /// The whole block, or its start.
     pub(super) bytes: Vec<u8>,
-    /// How many of them are decoded.
-    pub(super) decoded: usize,
     /// Where that is not all: the blob, so that the rest can be had without reading it again.
     pub(super) blob: Vec<u8>,
-    pub(super) checked: Mutex<std::collections::HashSet<(u64, u64, crate::format::hash::Digest)>>,
+    pub(super) checked: Mutex<HashSet<(u64, u64, Digest)>>,
 }
 
 impl Value {
     fn bytes(&self) -> usize {
         match self {
             Value::Segment(segment) => segment.memory(),
-            // What was never written to takes no memory yet.
-            Value::Bytes(block) => block.decoded + block.blob.len(),
+            Value::Bytes(block) => block.bytes.capacity() + block.blob.capacity(),
         }
     }
 }
@@ -53,12 +51,49 @@ impl Value {
 /// A slot is made by the first who asks; the others wait for its cell.
 type Slot = Arc<OnceCell<Result<Value>>>;
 
+/// A slot in the cache.
+struct Held {
+    slot: Slot,
+    /// The time of its last use.
+    used: u64,
+    /// What it counts, once it is loaded; only then it may go.
+    bytes: Option<usize>,
+}
+
 struct Inner {
-    slots: HashMap<Key, (Slot, u64)>,
+    slots: HashMap<Key, Held>,
     /// Keys by the time of their last use.
     by_use: BTreeMap<u64, Key>,
     clock: u64,
     bytes: usize,
+}
+
+impl Inner {
+    /// The slot of a key, made where there is none, as the one used last.
+    fn touch(&mut self, key: Key) -> Slot {
+        // What was used last stays so: the rule for look-ups in one segment.
+        if let Some(held) = self.slots.get(&key)
+            && held.used == self.clock
+        {
+            return Arc::clone(&held.slot);
+        }
+        self.clock += 1;
+        let clock = self.clock;
+        let new = || Held { slot: Slot::default(), used: clock, bytes: None };
+        let held = self.slots.entry(key).or_insert_with(new);
+        if held.used != clock {
+            self.by_use.remove(&held.used);
+            held.used = clock;
+        }
+        self.by_use.insert(clock, key);
+        Arc::clone(&held.slot)
+    }
+
+    fn remove(&mut self, key: Key) {
+        let Some(held) = self.slots.remove(&key) else { return };
+        self.by_use.remove(&held.used);
+        self.bytes -= held.bytes.unwrap_or(0);
+    }
 }
 
 /// The cache.
@@ -91,57 +126,34 @@ impl Cache {
 
     /// The cached thing, where it is there.
     pub(super) fn peek(&self, key: Key) -> Option<Value> {
-        if !self.lock().slots.contains_key(&key) {
+        // Under one lock: a slot that is made here would be filled by nobody.
+        let mut inner = self.lock();
+        if !inner.slots.contains_key(&key) {
             return None;
         }
-        self.touch(key).get()?.as_ref().ok().cloned()
+        let slot = inner.touch(key);
+        drop(inner);
+        slot.get()?.as_ref().ok().cloned()
     }
 
     fn touch(&self, key: Key) -> Slot {
-        let mut guard = self.lock();
-        let inner = &mut *guard;
-        // What was used last stays so: the rule for look-ups in one segment.
-        if let Some((slot, used)) = inner.slots.get(&key)
-            && *used == inner.clock
-        {
-            return Arc::clone(slot);
-        }
-        inner.clock += 1;
-        let clock = inner.clock;
-        let (slot, used) = inner.slots.entry(key).or_insert_with(|| (Slot::default(), clock));
-        if *used != clock {
-            inner.by_use.remove(used);
-            *used = clock;
-        }
-        inner.by_use.insert(clock, key);
-        Arc::clone(slot)
+        self.lock().touch(key)
     }
 
     /// Counts what was loaded and makes room; a failure is forgotten.
     fn settle(&self, key: Key, slot: &Slot, value: Option<&Value>) {
-        let mut inner = self.lock();
-        match value {
-            Some(value) => inner.bytes += value.bytes(),
-            None => {
-                if inner.slots.get(&key).is_some_and(|(held, _)| Arc::ptr_eq(held, slot))
-                    && let Some((_, used)) = inner.slots.remove(&key)
-                {
-                    inner.by_use.remove(&used);
-                }
-                return;
-            }
-        }
+        let mut guard = self.lock();
+        let inner = &mut *guard;
+        let Some(held) = inner.slots.get_mut(&key).filter(|held| Arc::ptr_eq(&held.slot, slot)) else { return };
+        let Some(value) = value else { return inner.remove(key) };
+        held.bytes = Some(value.bytes());
+        inner.bytes += value.bytes();
         let mut passed = 0;
         while inner.bytes > self.limit {
+            let Some(&oldest) = inner.by_use.values().nth(passed) else { break };
             // What is being loaded right now has no size yet and stays.
-            let Some((&used, &oldest)) = inner.by_use.iter().nth(passed) else { break };
-            let size = inner.slots.get(&oldest).and_then(|(slot, _)| Some(slot.get()?.as_ref().ok()?.bytes()));
-            match size {
-                Some(size) => {
-                    inner.by_use.remove(&used);
-                    inner.slots.remove(&oldest);
-                    inner.bytes = inner.bytes.saturating_sub(size);
-                }
+            match inner.slots.get(&oldest).and_then(|held| held.bytes) {
+                Some(_) => inner.remove(oldest),
                 None => passed += 1,
             }
         }
@@ -150,5 +162,40 @@ impl Cache {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         // A panic under the lock can't leave it half-changed in a way that matters: at worst a slot is lost.
         self.inner.lock()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::{Error, Status};
+
+    fn block(len: usize) -> Value {
+        Value::Bytes(Arc::new(Block { bytes: vec![0; len], blob: Vec::new(), checked: Mutex::new(HashSet::new()) }))
+    }
+
+    #[test]
+    fn a_cache_that_many_use_at_once_counts_what_it_holds() {
+        let cache = Cache::new(100);
+        std::thread::scope(|scope| {
+            for thread in 0..4u64 {
+                let cache = &cache;
+                scope.spawn(move || {
+                    for round in 0..20_000u64 {
+                        let key = Key::Block((round * 7 + thread) % 5);
+                        cache.peek(Key::Block(round % 5));
+                        let len = 30 + 30 * ((round + thread) % 5) as usize;
+                        let loaded = cache.get(key, || {
+                            if round % 11 == 0 { Err(Error::new(Status::Io, "no")) } else { Ok(block(len)) }
+                        });
+                        assert!(loaded.is_err() || matches!(loaded, Ok(Value::Bytes(_))));
+                    }
+                });
+            }
+        });
+        let inner = cache.lock();
+        let held: usize = inner.slots.values().map(|held| held.bytes.expect("loaded")).sum();
+        assert_eq!((inner.bytes, inner.by_use.len()), (held, inner.slots.len()));
+        assert!(held <= 100);
     }
 }

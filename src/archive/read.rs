@@ -133,7 +133,7 @@ impl Archive {
             return Ok(block);
         }
         let start = self.cached(Key::Start(at.blob_offset), || self.decode_start(at, needed))?;
-        if start.decoded >= needed || start.blob.is_empty() {
+        if start.bytes.len() >= needed || start.blob.is_empty() {
             return Ok(start);
         }
         self.cached(whole, || {
@@ -149,8 +149,12 @@ impl Archive {
             with_decompressor(|decompressor| self.read_block(at, needed, decompressor, &mut blob, &mut bytes))?;
         if decoded == bytes.len() {
             blob = Vec::new();
+        } else {
+            // What was not decoded must not take memory that the cache doesn't count.
+            bytes.truncate(decoded);
+            bytes.shrink_to_fit();
         }
-        Ok(Block { decoded, blob, ..Block::whole(bytes) })
+        Ok(Block { blob, ..Block::whole(bytes) })
     }
 
     fn cached(&self, key: Key, load: impl FnOnce() -> Result<Block>) -> Result<Arc<Block>> {
@@ -163,7 +167,7 @@ impl Archive {
 
 impl Block {
     fn whole(bytes: Vec<u8>) -> Block {
-        Block { decoded: bytes.len(), bytes, blob: Vec::new(), checked: Mutex::new(HashSet::new()) }
+        Block { bytes, blob: Vec::new(), checked: Mutex::new(HashSet::new()) }
     }
 }
 
@@ -229,4 +233,32 @@ fn readable_size(place: &Place) -> Result<u64> {
         return Err(Error::new(Status::InvalidArgument, format!("the entry is {what} and has no bytes to read")));
     }
     Ok(row.attributes.and_then(|attributes| attributes.file_size).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::{Key as Option, Options};
+
+    #[test]
+    fn a_part_of_a_block_takes_no_more_memory_than_the_cache_counts() {
+        let dir = tempfile::tempdir().unwrap();
+        let tree = dir.path().join("tree");
+        std::fs::create_dir(&tree).unwrap();
+        for number in 0..200u32 {
+            let text: String = (0..2000u32).map(|line| format!("{}\n", line.wrapping_mul(number * 77 + 13))).collect();
+            std::fs::write(tree.join(format!("{number:03}.txt")), text).unwrap();
+        }
+        let (path, mut options) = (dir.path().join("a.znippy"), Options::new());
+        options.set(Option::Threads, 1).unwrap();
+        crate::pack::pack_directory(&tree, &path, &options).unwrap();
+        let archive = Archive::open(&path, &options).unwrap();
+        let at = archive.place(0).unwrap().first_row().location.unwrap();
+        let start = archive.decoded(&at, 1000).unwrap();
+        assert!(start.bytes.len() >= 1000 && (start.bytes.len() as u64) < at.block_size / 2);
+        assert_eq!(start.bytes.capacity(), start.bytes.len());
+        let whole = archive.decoded(&at, at.block_size as usize).unwrap();
+        assert_eq!(whole.bytes.len() as u64, at.block_size);
+        assert_eq!(whole.bytes[..start.bytes.len()], start.bytes);
+    }
 }
