@@ -183,3 +183,27 @@ fn what_can_not_be_done_is_said() {
     assert_eq!(error.status(), Status::InvalidArgument);
     assert!(names(root.path()).is_empty());
 }
+
+#[test]
+fn a_dry_run_of_a_directory_ends_as_the_real_one_does() {
+    let root = tempfile::tempdir().unwrap();
+    let place = |name: &str| root.path().join(name);
+    for number in 0..2 {
+        for policy in 0..4 {
+            fs::create_dir(place(&format!("directory-{number}-{policy}"))).unwrap();
+            fs::write(place(&format!("file-{number}-{policy}")), b"mine").unwrap();
+        }
+    }
+    for policy in 0..4 {
+        for standing in ["directory", "file", "nothing"] {
+            let ends = [1, 0].map(|dry| {
+                let place = place(&format!("{standing}-{dry}-{policy}"));
+                let options = with(&[(Key::Overwrite, policy), (Key::DryRun, dry)]);
+                let end = extract(&sample(), "d", &place, &options).map_err(|error| error.status());
+                assert_eq!(place.exists(), standing != "nothing" || dry == 0);
+                end
+            });
+            assert_eq!(ends[0], ends[1], "{standing}, overwrite {policy}");
+        }
+    }
+}

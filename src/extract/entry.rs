@@ -44,7 +44,9 @@ pub fn extract_entry(archive: &Archive, index: u64, destination: &Path, options:
         named(Error::os("can't open the directory that the entry is to be restored into", Errno::NOENT))
     })?;
     let failures = Failures::new(false);
-    let result = if plan.directories > 0 && !settings.dry_run {
+    let result = if plan.directories > 0 && !is_to_be_made(&root, name, &settings).map_err(named)? {
+        Ok(())
+    } else if plan.directories > 0 && !settings.dry_run {
         reporter.begin(Phase::Extract, 1, 0)?;
         let shared = Shared { archive, root: &root, settings: &settings, failures: &failures, options };
         make_directory(&shared.job(&plan, &reporter))
@@ -69,17 +71,19 @@ fn placed(error: Error, archive: &Archive, index: u64, destination: &Path) -> Er
     }
 }
 
+/// Whether a directory is made, or one that is there is given the recorded attributes; `false` where it stays as it is.
+fn is_to_be_made(root: &Root, name: &[u8], settings: &Settings) -> Result<bool> {
+    let taken = root.directory(b"")?.is_taken(name);
+    if taken && settings.overwrite == Overwrite::Refuse {
+        return Err(Error::os("can't make the directory: the name is taken", Errno::EXIST));
+    }
+    Ok(!taken || settings.overwrite == Overwrite::Replace)
+}
+
 fn make_directory(job: &Job<'_>) -> Result<()> {
     let tree = &job.plan.tree;
     let Some(node) = tree.directories().last() else { return Ok(()) };
     let (name, parent) = (tree.name(node), job.root.directory(b"")?);
-    let taken = parent.is_taken(name);
-    if taken && job.settings.overwrite == Overwrite::Refuse {
-        return Err(Error::os("can't make the directory: the name is taken", Errno::EXIST));
-    }
-    if taken && job.settings.overwrite != Overwrite::Replace {
-        return Ok(());
-    }
     let mode = if node.mode().is_some() { 0o700 } else { DEFAULT_DIRECTORY_MODE };
     let made = parent.make_directory(name, mode)?.is_none();
     let described =
