@@ -85,10 +85,7 @@ impl Claimer {
         if self.is_idle() || part.size > MAX_FILE {
             return Ok(None);
         }
-        let assembly = Arc::clone(self.assemblies.lock().entry(part.file).or_insert_with(|| {
-            let parts = Mutex::new(Parts { bytes: Vec::new(), missing: part.parts, abandoned: false });
-            Arc::new(Assembly { wanted: OnceCell::new(), parts })
-        }));
+        let assembly = self.assembly(part.file, part.parts);
         let wanted = assembly.wanted.get_or_init(|| self.wanted(0, path, part.size)).clone()?;
         let mut parts = assembly.parts.lock();
         if wanted.is_some() && !parts.abandoned {
@@ -113,13 +110,22 @@ impl Claimer {
         }
     }
 
-    /// A window of the file can't be read, so that it is left out: what was kept of it is freed.
-    pub(super) fn abandon(&self, file: u32) {
-        if let Some(assembly) = self.assemblies.lock().get(&file) {
-            let mut parts = assembly.parts.lock();
-            // Never complete, since this window doesn't come.
-            (parts.bytes, parts.abandoned) = (Vec::new(), true);
+    /// A window of the file, which has so many, can't be read, so that it is left out: nothing more is kept of it.
+    pub(super) fn abandon(&self, file: u32, windows: u32) {
+        if self.is_idle() {
+            return;
         }
+        // Also where this is the first window, so that those to come know. Never complete, since this one doesn't come.
+        let assembly = self.assembly(file, windows);
+        let mut parts = assembly.parts.lock();
+        (parts.bytes, parts.abandoned) = (Vec::new(), true);
+    }
+
+    fn assembly(&self, file: u32, windows: u32) -> Arc<Assembly> {
+        Arc::clone(self.assemblies.lock().entry(file).or_insert_with(|| {
+            let parts = Mutex::new(Parts { bytes: Vec::new(), missing: windows, abandoned: false });
+            Arc::new(Assembly { wanted: OnceCell::new(), parts })
+        }))
     }
 
     fn wanted(&self, from: usize, path: &[u8], size: u64) -> Result<Option<usize>> {
@@ -398,8 +404,21 @@ mod tests {
             assert_eq!(claimer.part(&mut claimer.rows(), b"unwanted", &window(number)).unwrap(), None);
         }
         assert!(claimer.assemblies.lock().is_empty());
-        assert_eq!(claimer.part(&mut claimer.rows(), b"path", &window(0)).unwrap(), None);
-        claimer.abandon(1);
-        assert!(claimer.assemblies.lock()[&1].parts.lock().bytes.is_empty());
+    }
+
+    #[test]
+    fn nothing_is_kept_of_a_file_that_is_left_out_whichever_window_fails() {
+        for failing in 0..3u32 {
+            let claimer = Claimer::new(&[letter(b'a')]);
+            for number in 0..3 {
+                let part = PartOfFile { file: 1, parts: 3, offset: u64::from(number) * 10, bytes: b"a", size: 25 };
+                if number == failing {
+                    claimer.abandon(1, 3);
+                } else {
+                    assert_eq!(claimer.part(&mut claimer.rows(), b"path", &part).unwrap(), None);
+                }
+            }
+            assert_eq!(claimer.assemblies.lock()[&1].parts.lock().bytes.capacity(), 0);
+        }
     }
 }

@@ -220,7 +220,7 @@ impl<'a> Reader<'a> {
             if !self.lenient || !error.is_about_its_object() {
                 return Err(error);
             }
-            self.claimer.abandon(entry);
+            self.claimer.abandon(entry, windows);
             let content = Content::Window { part, len, value: None, whole: None, noise: false, last_of };
             return Ok(ReadUnit { pieces: Vec::new(), content, skipped: vec![(entry, error)], found: Vec::new() });
         }
