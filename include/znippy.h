@@ -1668,6 +1668,25 @@ znippy_status znippy_writer_create(const char *archive_path,
                                    znippy_error **err);
 
 /**
+ * Opens an archive to add to it. All that it holds stays byte for byte; new bytes that it has are not stored again.
+ * znippy_writer_finish() puts the result, complete and synced, in its place; until then, and where anything fails,
+ * the old archive stands. Options that decide the layout are those that the archive records, where they are not set.
+ *
+ * Paths that the archive has are taken: they are refused, or replaced where ZNIPPY_OPT_DUPLICATE_PATHS says so, which
+ * leaves the old bytes in the archive, unused. Directories only get new attributes. The archive's columns are kept.
+ *
+ * Ownership: *writer_out is the caller's, freed by znippy_writer_free(). Threads: any.
+ * Errors: any of I/O and format, ZNIPPY_E_UNSUPPORTED for an archive with something that could not be kept,
+ * ZNIPPY_E_CHECKSUM later on where new bytes would rest on damaged ones, ZNIPPY_E_CHANGED at the end where another
+ * archive stands there by then.
+ */
+ZNIPPY_API
+znippy_status znippy_writer_append(const char *archive_path,
+                                   const znippy_options *options,
+                                   znippy_writer **writer_out,
+                                   znippy_error **err);
+
+/**
  * Begins an archive whose bytes go to callbacks, from the first to the last, as a pipe or an upload needs them. They
  * are those that the file would have. The callbacks run inside calls of the writer, on the thread that made them.
  *

@@ -135,6 +135,10 @@ static bool apply(struct request *request, const struct flag *flag, const char *
     if (flag->id == FLAG_LENGTH) {
         return set_bytes(request, word, value, &request->length);
     }
+    if (flag->id == FLAG_BELOW) {
+        request->below = value;
+        return true;
+    }
     if (flag->id == FLAG_BASE) {
         request->base = value;
         return true;

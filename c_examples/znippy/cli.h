@@ -61,6 +61,7 @@ enum { OPTIONS_END = 256 };
 #define FLAG_LENGTH (UINT64_C(1) << 23)
 #define FLAG_ATOMIC (UINT64_C(1) << 24)
 #define FLAG_BASE (UINT64_C(1) << 44)
+#define FLAG_BELOW (UINT64_C(1) << 45)
 #define FLAG_LIMITS (UINT64_C(1) << 30)
 #define FLAG_DRY_RUN (UINT64_C(1) << 31)
 #define FLAG_VERBOSE (UINT64_C(1) << 32)
@@ -97,6 +98,7 @@ struct request {
     uint64_t flags;          /* those that were given */
     uint64_t offset, length; /* --offset, --length */
     const char *base;        /* --base, or NULL */
+    const char *below;       /* --prefix of append, or NULL */
     znippy_options *options; /* owned; carries the cancel token */
 };
 
@@ -113,6 +115,7 @@ void request_free(struct request *request);
 /* ---- the commands ---- */
 
 int run_pack(const struct request *request);
+int run_append(const struct request *request);
 int run_unpack(const struct request *request);
 int run_verify(const struct request *request);
 int run_list(const struct request *request);

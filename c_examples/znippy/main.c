@@ -15,12 +15,15 @@
      FLAG_DRY_RUN | FLAG_VERBOSE | FLAG_TO_STDOUT)
 #define PACK_FLAGS \
     (JOB_FLAGS | FLAG_LEVEL | FLAG_PRESET | FLAG_NO_SKIP | FLAG_FORCE | FLAG_BASE)
+#define APPEND_FLAGS \
+    (JOB_FLAGS | FLAG_LEVEL | FLAG_PRESET | FLAG_NO_SKIP | FLAG_BELOW)
 #define DIFF_FLAGS \
     (FLAG_THREADS | FLAG_SET | FLAG_QUIET | FLAG_JSON | FLAG_HELP | FLAG_INCLUDE | FLAG_EXCLUDE | \
      FLAG_PREFIX | FLAG_UNCHANGED | FLAG_MTIME)
 
 const struct command COMMANDS[] = {
     {"pack", "DIR ARCHIVE", 2, PACK_FLAGS, "Pack a directory into an archive; as -, the archive goes to standard output.", run_pack},
+    {"append", "ARCHIVE DIR", 2, APPEND_FLAGS, "Add a directory to an archive.", run_append},
     {"unpack", "ARCHIVE DIR", 2, UNPACK_FLAGS, "Restore the tree of an archive; with --to-stdout ARCHIVE [NAME|GLOB]...", run_unpack},
     {"list", "ARCHIVE [NAME|GLOB]...", 1, FLAG_LONG | FLAG_JSON | FLAG_NULL | FLAG_HELP,
      "Print the names in an archive.", run_list},
@@ -37,6 +40,7 @@ const struct flag FLAGS[] = {
     {FLAG_PRESET, 0, "preset", "NAME", "preset", NULL},
     {FLAG_THREADS, 'j', "threads", "N", "threads", NULL},
     {FLAG_NO_SKIP, 0, "no-skip", NULL, "no-skip", NULL},
+    {FLAG_BELOW, 0, "prefix", "PATH", NULL, "Add the directory as PATH and what is in it below."},
     {FLAG_BASE, 0, "base", "OLD", NULL, "Take what has not changed from this archive, by path, size, time and mode."},
     {FLAG_FORCE, 'f', "force", NULL, NULL, "Replace what exists under the same name."},
     {FLAG_INCLUDE, 0, "include", "GLOB", "include", NULL},

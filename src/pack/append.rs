@@ -89,6 +89,17 @@ impl Existing {
         Err(Error::new(Status::Changed, "the archive was replaced while it was appended to; append again"))
     }
 
+    /// Refuses a path that the archive has, save that of a directory for another one.
+    pub(super) fn check_path(&self, path: &[u8], kind: EntryKind) -> Result<()> {
+        let Some(index) = self.archive.find(path)? else { return Ok(()) };
+        let old = self.archive.list(index, 1)?.get(0).map(|entry| entry.kind);
+        if kind == EntryKind::Directory && old == Some(EntryKind::Directory as u8) {
+            return Ok(());
+        }
+        let why = "the archive has an entry with this path; choose another path or ask for it to be replaced";
+        Err(Error::refused(Status::Exists, "entry.duplicate", why).with_entry(path))
+    }
+
     /// Copies the payload and tells the pipeline what is in it.
     pub(super) fn take_over(&self, pipeline: &mut Pipeline, reporter: &mut Reporter) -> Result<()> {
         let end = self.archive.manifest().payload_end();

@@ -68,7 +68,7 @@ pub(super) fn finish(
             continue;
         }
         if let Some(old) = &mut old {
-            pass_old(old, Some((path, record.kind)), &mut writer, &mut stats)?;
+            pass_old(old, Some((path, record.kind)), options, &mut writer, &mut stats)?;
         }
         let first = links.first(file);
         let target = (first != number && record.kind.has_bytes()).then(|| links.path(first));
@@ -86,7 +86,7 @@ pub(super) fn finish(
         }
     }
     if let Some(old) = &mut old {
-        pass_old(old, None, &mut writer, &mut stats)?;
+        pass_old(old, None, options, &mut writer, &mut stats)?;
     }
     manifest.segments = writer.end()?;
     let stream = manifest.encode()?;
@@ -107,6 +107,7 @@ pub(super) fn finish(
 fn pass_old(
     old: &mut OldEntries<'_>,
     next: Option<(&[u8], EntryKind)>,
+    options: &Options,
     writer: &mut IndexWriter<'_>,
     stats: &mut Stats,
 ) -> Result<()> {
@@ -116,7 +117,7 @@ fn pass_old(
             Some(Ordering::Equal) => {
                 let both_directories =
                     kind == EntryKind::Directory as u8 && next.is_some_and(|(_, new)| new == EntryKind::Directory);
-                if !both_directories {
+                if !both_directories && options.get(Key::DuplicatePaths) != 1 {
                     let why = "the archive has an entry with this path already";
                     return Err(Error::new(Status::Exists, why).with_entry(path));
                 }

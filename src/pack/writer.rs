@@ -234,6 +234,7 @@ impl Writer {
             replaced_root = self.entries.check(prefix, EntryKind::Directory, replace)?;
         }
         let replaced = self.entries.check_tree(&tree, prefix, replace)?;
+        self.check_existing_tree(&tree, prefix)?;
         self.begin()?;
         let longest = plan.longest;
         if plan.units > 0 {
@@ -322,6 +323,7 @@ impl Writer {
     fn take_bytes(&mut self, entry: &NewEntry<'_>, bytes: &[u8]) -> Result<()> {
         entry.check()?;
         let replaced = self.entries.check(entry.path, entry.kind, self.replaces())?;
+        self.check_existing(entry.path, entry.kind)?;
         if entry.kind != EntryKind::File {
             if !bytes.is_empty() {
                 let why = "only a file has bytes";
@@ -355,6 +357,7 @@ impl Writer {
     ) -> Result<()> {
         entry.check()?;
         let replaced = self.entries.check(entry.path, entry.kind, self.replaces())?;
+        self.check_existing(entry.path, entry.kind)?;
         self.begin_packing(entry)?;
         let (small, slice) = (self.layout.small_file as usize, self.layout.slice_size);
         // Enough to know whether the file is small; buffers are longer by one for that.
@@ -516,6 +519,32 @@ impl Writer {
     fn go_on_packing(&mut self) -> Result<()> {
         self.packing = true;
         self.reporter.resume(Phase::Pack, self.totals.unwrap_or((UNKNOWN, UNKNOWN)), self.pipeline.done())
+    }
+
+    /// Refuses a path that the archive has which is appended to, unless it may be replaced.
+    fn check_existing(&self, path: &[u8], kind: EntryKind) -> Result<()> {
+        match &self.pipeline.existing {
+            Some(existing) if !self.replaces() => existing.check_path(path, kind),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_existing_tree(&self, tree: &scan::Tree, prefix: &[u8]) -> Result<()> {
+        if self.pipeline.existing.is_none() {
+            return Ok(());
+        }
+        let mut path = prefix.to_vec();
+        if !prefix.is_empty() {
+            self.check_existing(prefix, EntryKind::Directory)?;
+            path.push(b'/');
+        }
+        let start = path.len();
+        for record in tree.records.iter().filter(|record| !record.skipped) {
+            path.truncate(start);
+            tree.names.append_path(record.name, &mut path);
+            self.check_existing(&path, record.kind)?;
+        }
+        Ok(())
     }
 
     /// Writes the head, once.
