@@ -11,6 +11,7 @@ use std::path::Path;
 
 use pack_support::{Random, make_tree, options, pack, read_back};
 use znippy::archive::Archive;
+use znippy::error::Status;
 use znippy::options::{Key, Options};
 use znippy::pack::{NewEntry, Writer};
 
@@ -187,4 +188,27 @@ fn several_trees_and_entries_make_one_archive_in_order_of_paths() {
     // The second tree is a duplicate of the first throughout.
     assert!(fs::metadata(&archive).unwrap().len() < fs::metadata(dir.path().join("alone")).unwrap().len() * 5 / 4);
     assert_eq!(read_back(&opened).unwrap().len() as u64, opened.entry_count() + 1);
+}
+
+#[test]
+fn a_tree_whose_paths_a_prefix_makes_too_long_or_too_deep_is_refused_and_nothing_of_it_is_added() {
+    let folder = tempfile::tempdir().unwrap();
+    let (tree, archive) = (folder.path().join("tree"), folder.path().join("archive"));
+    fs::create_dir_all(tree.join("d")).unwrap();
+    fs::write(tree.join("d/f"), b"bytes").unwrap();
+    fs::write(tree.join("n".repeat(255)), b"more").unwrap();
+    let deep = ["p"; 1023].join("/");
+    let long = vec!["p".repeat(200); 325].join("/");
+    let mut writer = Writer::create(&archive, &Options::new()).unwrap();
+    for round in 0..2 {
+        for prefix in [&deep, &long] {
+            let error = writer.add_tree(&tree, prefix.as_bytes()).unwrap_err();
+            assert_eq!(error.status(), Status::UnsafePath, "{round}: {error}");
+        }
+        writer.add_tree(&tree, format!("{}/{round}", ["p"; 1020].join("/")).as_bytes()).unwrap();
+    }
+    writer.finish().unwrap();
+    let archive = Archive::open(&archive, &Options::new()).unwrap();
+    assert_eq!(archive.entry_count(), 8);
+    archive.verify(&Options::new()).unwrap();
 }

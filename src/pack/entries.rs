@@ -100,7 +100,8 @@ impl Entries {
 
     /// The same for a tree below `prefix`, whose own entry was checked: the numbers of what it replaces.
     pub(super) fn check_tree(&mut self, tree: &Tree, prefix: &[u8], replace: bool) -> Result<HashSet<u32>> {
-        if self.numbered.next == 0 {
+        let first = self.numbered.next == 0;
+        if first && prefix.is_empty() {
             return Ok(HashSet::new());
         }
         self.learn();
@@ -113,7 +114,14 @@ impl Entries {
         for record in tree.records.iter().filter(|record| !record.skipped) {
             full.truncate(start);
             tree.names.append_path(record.name, &mut full);
-            replaced.extend(self.check_itself(&full, record.kind, replace)?);
+            // The prefix and the path in the tree keep the rules; together they may be too long, or too deep.
+            path::check(&full)?;
+            if !first {
+                replaced.extend(self.check_itself(&full, record.kind, replace)?);
+            }
+        }
+        if first {
+            return Ok(replaced);
         }
         // A directory of the tree need not have an entry in it.
         for directory in tree.names.directories() {
