@@ -1,5 +1,7 @@
 //! A row of the index: one slice of one file, or an entry without bytes.
 
+use rustix::fs::FileType;
+
 use crate::format::hash::Digest;
 
 /// What an entry is. The numbers are those of the column `kind`.
@@ -29,6 +31,19 @@ impl EntryKind {
     pub fn from_number(number: u8) -> Option<EntryKind> {
         use EntryKind::*;
         [File, Directory, Symlink, Hardlink, Fifo, CharDevice, BlockDevice, Socket].get(usize::from(number)).copied()
+    }
+
+    /// The kind of what has this mode on disk; a further name of a file is a file there.
+    pub fn of_mode(mode: u32) -> EntryKind {
+        match FileType::from_raw_mode(mode) {
+            FileType::Directory => EntryKind::Directory,
+            FileType::Symlink => EntryKind::Symlink,
+            FileType::Fifo => EntryKind::Fifo,
+            FileType::CharacterDevice => EntryKind::CharDevice,
+            FileType::BlockDevice => EntryKind::BlockDevice,
+            FileType::Socket => EntryKind::Socket,
+            _ => EntryKind::File,
+        }
     }
 
     /// Whether entries of this kind have file bytes.

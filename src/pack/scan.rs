@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, FileType, Stat};
+use rustix::fs::{AtFlags, Stat};
 use walkdir::WalkDir;
 
 use crate::beneath::{Access, DirectoryCache, Root, is_out_of_descriptors};
@@ -314,7 +314,7 @@ impl Surveyor<'_> {
         let stat = rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)
             .map_err(|e| Error::os("can't look at it", e))?;
         let walked_as_directory = record.kind == EntryKind::Directory;
-        record.kind = kind(&stat);
+        record.kind = EntryKind::of_mode(stat.st_mode);
         if (record.kind == EntryKind::Directory) != walked_as_directory {
             return Err(Error::new(Status::Changed, "it was replaced while the tree was being walked"));
         }
@@ -364,18 +364,6 @@ impl Surveyor<'_> {
             rdev: special.then_some(stat.st_rdev),
             target,
         }))
-    }
-}
-
-fn kind(stat: &Stat) -> EntryKind {
-    match FileType::from_raw_mode(stat.st_mode) {
-        FileType::Directory => EntryKind::Directory,
-        FileType::Symlink => EntryKind::Symlink,
-        FileType::Fifo => EntryKind::Fifo,
-        FileType::CharacterDevice => EntryKind::CharDevice,
-        FileType::BlockDevice => EntryKind::BlockDevice,
-        FileType::Socket => EntryKind::Socket,
-        _ => EntryKind::File,
     }
 }
 

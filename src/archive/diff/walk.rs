@@ -169,7 +169,7 @@ impl<'a> Walk<'a> {
 
     fn side(&mut self, full: &[u8]) -> Result<Option<Side>> {
         let Some(status) = self.status(full)? else { return Ok(None) };
-        let kind = kind_of(&status);
+        let kind = EntryKind::of_mode(status.st_mode);
         let target = if kind == EntryKind::Symlink {
             let name = path::split(full).1;
             let target = rustix::fs::readlinkat(self.handle(full)?, name, Vec::new());
@@ -190,17 +190,5 @@ impl<'a> Walk<'a> {
             target,
             hash: None,
         }))
-    }
-}
-
-fn kind_of(status: &Stat) -> EntryKind {
-    match FileType::from_raw_mode(status.st_mode) {
-        FileType::Directory => EntryKind::Directory,
-        FileType::Symlink => EntryKind::Symlink,
-        FileType::Fifo => EntryKind::Fifo,
-        FileType::CharacterDevice => EntryKind::CharDevice,
-        FileType::BlockDevice => EntryKind::BlockDevice,
-        FileType::Socket => EntryKind::Socket,
-        _ => EntryKind::File,
     }
 }
