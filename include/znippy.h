@@ -371,6 +371,46 @@ struct ArrowArrayStream;
 #define ZNIPPY_OPT_ATOMIC 27
 
 /**
+ * Name of ignore files, such as .gitignore; each one that is set is added.
+ */
+#define ZNIPPY_OPT_IGNORE_FILE 28
+
+/**
+ * Files of more bytes are left out and counted; 0: no limit.
+ */
+#define ZNIPPY_OPT_MAX_FILE_SIZE 29
+
+/**
+ * 1: directories on which other file systems are mounted are packed as empty ones.
+ */
+#define ZNIPPY_OPT_ONE_FILE_SYSTEM 30
+
+/**
+ * Modification times: 0 keep, 1 none later than ZNIPPY_OPT_MTIME_LIMIT, 2 none, 3 all that limit.
+ */
+#define ZNIPPY_OPT_MTIMES 31
+
+/**
+ * Seconds since the epoch, for ZNIPPY_OPT_MTIMES.
+ */
+#define ZNIPPY_OPT_MTIME_LIMIT 32
+
+/**
+ * Modes: 0 keep, 1 normalise.
+ */
+#define ZNIPPY_OPT_MODES 33
+
+/**
+ * 1: extended attributes of files and directories are recorded.
+ */
+#define ZNIPPY_OPT_XATTRS 34
+
+/**
+ * Extended attributes that are restored: 0 none, 1 user.*, 2 all.
+ */
+#define ZNIPPY_OPT_RESTORE_XATTRS 35
+
+/**
  * 1: write nothing; report and log what extraction would do.
  */
 #define ZNIPPY_OPT_DRY_RUN 36
@@ -424,6 +464,11 @@ struct ArrowArrayStream;
  * What to do with an entry whose path was added to a writer before: 0 refuse it, 1 let it replace the earlier one.
  */
 #define ZNIPPY_OPT_DUPLICATE_PATHS 43
+
+/**
+ * Names of one file: 0 record them as such, 1 record each as a file of its own.
+ */
+#define ZNIPPY_OPT_HARD_LINKS 65
 
 /**
  * A regular file.

@@ -43,3 +43,5 @@ pub mod sync;
 mod sys;
 #[cfg(feature = "test-hooks")]
 mod test_hooks;
+#[forbid(unsafe_code)]
+mod xattr;

@@ -132,6 +132,11 @@ impl Options {
         match key {
             _ if value.is_empty() => {}
             Key::Include | Key::Exclude => globs::check(value)?,
+            Key::IgnoreFile if value.contains(&b'/') || path::check(value).is_err() => {
+                let why =
+                    "option ignore-file takes the name that such files have in each directory, such as .gitignore";
+                return Err(Error::new(Status::InvalidArgument, why));
+            }
             Key::Prefix => path::check(value.strip_suffix(b"/").unwrap_or(value))
                 .map_err(|error| Error::new(Status::InvalidArgument, format!("option prefix: {error}")))?,
             _ => {}

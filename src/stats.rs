@@ -27,7 +27,8 @@ pub struct Stats {
     pub duplicate_files: u64,
     /// Bytes that duplicates did not cost.
     pub duplicate_bytes: u64,
-    /// Entries left out by option (unreadable, changed, special).
+    /// Entries left out and named: by `on-error` and `max-file-size` when packing, devices and sockets when restoring.
+    /// What globs and ignore files leave out is not counted: nobody looks at it.
     pub skipped: u64,
     /// Entries that failed.
     pub failed: u64,

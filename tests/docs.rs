@@ -170,7 +170,10 @@ fn rules_in_sources() -> BTreeSet<String> {
 
 fn is_rule(literal: &str) -> bool {
     let words: Vec<&str> = literal.split('.').collect();
+    // Those begin the names of extended attributes.
+    let is_attribute = matches!(words[0], "security" | "system" | "trusted" | "user");
     words.len() > 1
+        && !is_attribute
         && words
             .iter()
             .all(|word| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'))

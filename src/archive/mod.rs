@@ -7,6 +7,7 @@
 //! lookup      path -> entry -> rows
 //! read        bytes of an entry at an offset
 //! list        entries, owned
+//! xattrs      extended attributes of entries
 //! filter      which entries the options mean
 //! batches     the index as Arrow record batches
 //! structure   what spans segments: order, parents, slices that add up
@@ -25,6 +26,7 @@ mod read;
 mod source;
 mod structure;
 mod verify;
+mod xattrs;
 
 pub use batches::{IndexBatches, LEFT_OUT_KEY};
 pub use diff::{Difference, Flags, Side, What};

@@ -13,6 +13,7 @@ use crate::format::hash::{Digest, hash};
 use crate::format::index::{Expected, Segment};
 use crate::format::manifest::{Manifest, Part};
 use crate::format::row::{CODEC_STORED, CODEC_ZSTD, Location};
+use crate::format::xattrs::XattrSets;
 use crate::options::{Key as OptionKey, Options};
 use crate::sync::OnceCell;
 
@@ -26,6 +27,8 @@ pub struct Archive {
     pub(super) cache: Cache,
     /// What Arrow readers see, once somebody asked.
     pub(super) columns: OnceCell<Arc<Columns>>,
+    /// Sets of extended attributes, once somebody asked.
+    pub(super) xattrs: OnceCell<Arc<XattrSets>>,
 }
 
 /// Facts about an open archive. Sizes in bytes.
@@ -75,7 +78,7 @@ impl Archive {
         trailer.check(&manifest)?;
         let manifest = Manifest::decode(&manifest, trailer.manifest_offset)?;
         let cache = Cache::new(usize::try_from(options.get(OptionKey::CacheSize)).unwrap_or(usize::MAX));
-        Ok(Archive { source, tail, trailer, manifest, cache, columns: OnceCell::new() })
+        Ok(Archive { source, tail, trailer, manifest, cache, columns: OnceCell::new(), xattrs: OnceCell::new() })
     }
 
     /// The manifest.

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use crate::archive::read::{check_file_hash, check_slice};
 use crate::archive::structure::StructureWalk;
+use crate::archive::xattrs::check_row;
 use crate::archive::{Archive, open};
 use crate::error::{Error, Result, Status, zeroed};
 use crate::format::blobs::{self, Blob};
@@ -40,12 +41,14 @@ impl Archive {
         reporter.begin(Phase::List, self.entry_count(), u64::MAX)?;
         self.check_frame()?;
         let table = self.blob_records()?;
+        let xattrs = self.xattr_sets()?;
         let mut survey = Survey::new(&table);
         let mut walk = StructureWalk::new();
         for number in 0..self.manifest().segments.len() {
             let segment = self.load_segment(number)?;
             walk.segment(&segment, |walked| {
-                survey.row(&walked.row, walked.entry).map_err(|error| error.with_entry(walked.path))
+                let checked = check_row(&walked.row, xattrs).and_then(|()| survey.row(&walked.row, walked.entry));
+                checked.map_err(|error| error.with_entry(walked.path))
             })?;
             reporter.counters().add(segment.entries() as u64, 0);
             reporter.tick(None)?;

@@ -104,6 +104,22 @@ pub const ZNIPPY_OPT_PRUNE: u32 = 25;
 pub const ZNIPPY_OPT_KEEP_GOING: u32 = 26;
 /// 1: the destination is the old tree or the new, nothing in between.
 pub const ZNIPPY_OPT_ATOMIC: u32 = 27;
+/// Name of ignore files, such as .gitignore; each one that is set is added.
+pub const ZNIPPY_OPT_IGNORE_FILE: u32 = 28;
+/// Files of more bytes are left out and counted; 0: no limit.
+pub const ZNIPPY_OPT_MAX_FILE_SIZE: u32 = 29;
+/// 1: directories on which other file systems are mounted are packed as empty ones.
+pub const ZNIPPY_OPT_ONE_FILE_SYSTEM: u32 = 30;
+/// Modification times: 0 keep, 1 none later than ZNIPPY_OPT_MTIME_LIMIT, 2 none, 3 all that limit.
+pub const ZNIPPY_OPT_MTIMES: u32 = 31;
+/// Seconds since the epoch, for ZNIPPY_OPT_MTIMES.
+pub const ZNIPPY_OPT_MTIME_LIMIT: u32 = 32;
+/// Modes: 0 keep, 1 normalise.
+pub const ZNIPPY_OPT_MODES: u32 = 33;
+/// 1: extended attributes of files and directories are recorded.
+pub const ZNIPPY_OPT_XATTRS: u32 = 34;
+/// Extended attributes that are restored: 0 none, 1 user.*, 2 all.
+pub const ZNIPPY_OPT_RESTORE_XATTRS: u32 = 35;
 /// 1: write nothing; report and log what extraction would do.
 pub const ZNIPPY_OPT_DRY_RUN: u32 = 36;
 /// 1: for archives from strangers; see docs/OPTIONS.md.
@@ -126,6 +142,8 @@ pub const ZNIPPY_OPT_MAX_INDEX: u32 = 55;
 pub const ZNIPPY_OPT_BASE_CHECK: u32 = 45;
 /// What to do with an entry whose path was added to a writer before: 0 refuse it, 1 let it replace the earlier one.
 pub const ZNIPPY_OPT_DUPLICATE_PATHS: u32 = 43;
+/// Names of one file: 0 record them as such, 1 record each as a file of its own.
+pub const ZNIPPY_OPT_HARD_LINKS: u32 = 65;
 
 /// A regular file.
 pub const ZNIPPY_KIND_FILE: u32 = 0;
@@ -300,6 +318,14 @@ mod tests {
             ZNIPPY_OPT_PRUNE,
             ZNIPPY_OPT_KEEP_GOING,
             ZNIPPY_OPT_ATOMIC,
+            ZNIPPY_OPT_IGNORE_FILE,
+            ZNIPPY_OPT_MAX_FILE_SIZE,
+            ZNIPPY_OPT_ONE_FILE_SYSTEM,
+            ZNIPPY_OPT_MTIMES,
+            ZNIPPY_OPT_MTIME_LIMIT,
+            ZNIPPY_OPT_MODES,
+            ZNIPPY_OPT_XATTRS,
+            ZNIPPY_OPT_RESTORE_XATTRS,
             ZNIPPY_OPT_DRY_RUN,
             ZNIPPY_OPT_UNTRUSTED,
             ZNIPPY_OPT_MAX_BYTES,
@@ -311,6 +337,7 @@ mod tests {
             ZNIPPY_OPT_DUPLICATES,
             ZNIPPY_OPT_MAX_INDEX,
             ZNIPPY_OPT_BASE_CHECK,
+            ZNIPPY_OPT_HARD_LINKS,
         );
         let constants: Vec<_> = constants.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
         let c_name = |name: &str| format!("ZNIPPY_OPT_{}", name.to_uppercase().replace('-', "_"));

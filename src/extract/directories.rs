@@ -9,6 +9,7 @@ use crate::extract::handles::Handles;
 use crate::extract::job::Job;
 use crate::extract::metadata::DEFAULT_DIRECTORY_MODE;
 use crate::extract::tree::{Node, ROOT};
+use crate::format::xattrs::Attributes as Xattrs;
 use crate::progress::Reporter;
 
 /// Between so many directories the caller is told how far things are.
@@ -139,13 +140,14 @@ fn finish_one(job: &Job<'_>, existing: &Existing, number: usize, node: &Node) ->
     let tree = &job.plan.tree;
     {
         let opened = existing.opened.iter().find(|(opened, _)| *opened as usize == number);
-        if has_attributes(node) || opened.is_some() {
+        if has_attributes(job, node) || opened.is_some() {
             let mut path = Vec::new();
             let readable = job.root.readable_directory(tree.path(node, &mut path))?;
             // One that was there before and has everything already is not touched.
             if opened.is_none()
                 && existing.there.get(number) == Some(&true)
                 && rustix::fs::fstat(&readable).is_ok_and(|status| job.policy.matches(&status, node, tree))
+                && !job.policy.lacks_xattrs(Some(&readable), node, tree)
             {
                 return Ok(());
             }
@@ -173,13 +175,15 @@ pub(super) fn finish_root(job: &Job<'_>, archive: &Archive) -> Result<()> {
     if mode.is_some_and(|mode| mode > 0o7777) {
         return Err(malformed("root_mode"));
     }
-    if mode.is_some() || mtime.is_some() {
+    let xattrs = archive.root_xattr_id()?.map_or_else(Xattrs::default, |id| job.plan.tree.xattr_set(id));
+    if mode.is_some() || mtime.is_some() || xattrs.clone().next().is_some() {
         let readable = job.root.readable_directory(b"")?;
+        job.policy.apply_xattrs(readable.as_fd(), mode, xattrs)?;
         job.policy.apply_mode_and_time(readable.as_fd(), mode, mtime)?;
     }
     Ok(())
 }
 
-fn has_attributes(node: &Node) -> bool {
-    node.mode().is_some() || node.mtime_ns().is_some()
+fn has_attributes(job: &Job<'_>, node: &Node) -> bool {
+    node.mode().is_some() || node.mtime_ns().is_some() || job.plan.tree.xattrs(node).next().is_some()
 }

@@ -1,4 +1,4 @@
-//! Modes, times and owners: through open descriptors; for symbolic links, which can't be opened, by name in the
+//! Modes, times, owners and extended attributes: through open descriptors; for symbolic links, which can't be opened, by name in the
 //! directory's handle without following.
 
 use std::os::fd::{AsFd, BorrowedFd};
@@ -6,8 +6,11 @@ use std::os::fd::{AsFd, BorrowedFd};
 use rustix::fs::{AtFlags, Gid, Mode, Timespec, Timestamps, UTIME_OMIT, Uid};
 use rustix::io::Errno;
 
+use crate::archive::Archive;
 use crate::error::{Error, Result};
 use crate::extract::tree::{Node, Owner, Tree};
+use crate::extract::xattrs::Restored;
+use crate::format::xattrs::Attributes as Xattrs;
 use crate::options::{Key, Options};
 
 /// The mode of new files that have none recorded; the process's mask applies.
@@ -21,6 +24,7 @@ pub(super) struct Policy {
     ids: bool,
     /// The mode bits that may be set.
     mode_mask: u32,
+    xattrs: Restored,
 }
 
 impl Policy {
@@ -28,7 +32,15 @@ impl Policy {
     pub(super) fn new(options: &Options) -> Policy {
         let setuid = options.flag(Key::RestoreSetuid) && !options.flag(Key::Untrusted);
         let mode_mask = if setuid { 0o7777 } else { 0o777 };
-        Policy { ids: options.flag(Key::RestoreIds), mode_mask }
+        Policy { ids: options.flag(Key::RestoreIds), mode_mask, xattrs: Restored::new(options) }
+    }
+
+    /// Reads the archive's extended attributes, where they are restored.
+    ///
+    /// # Errors
+    /// `E_CORRUPT` where they are damaged, or an entry has a set that is not there.
+    pub(super) fn load_xattrs(self, archive: &Archive, tree: &mut Tree) -> Result<()> {
+        if self.restores_xattrs() { tree.set_xattrs(archive.xattr_sets()?) } else { Ok(()) }
     }
 
     /// The mode to create a file with: nobody else reads it before it has its own.
@@ -41,8 +53,32 @@ impl Policy {
         if let Some((user, group)) = self.owner(tree.owner(node)) {
             rustix::fs::fchown(file, user, group).map_err(|errno| Error::os("can't set the owner", errno))?;
         }
-        // After the owner: a change of owner takes set-user-id bits away.
+        // After the owner: a change of owner takes set-user-id bits and capabilities away. Before the mode, which may
+        // forbid it, and which says what an access control list has for the group.
+        self.apply_xattrs(file, node.mode(), tree.xattrs(node))?;
         self.apply_mode_and_time(file, node.mode(), node.mtime_ns())
+    }
+
+    /// Makes a file's extended attributes those of its entry. `mode` is what it gets afterwards.
+    pub(super) fn apply_xattrs(self, file: BorrowedFd<'_>, mode: Option<u32>, recorded: Xattrs<'_>) -> Result<()> {
+        match self.xattrs.apply(file, recorded.clone()) {
+            // A file that was there before may forbid its owner to write.
+            Err(refused) if refused.errno == Errno::ACCESS && mode.is_some() => {
+                rustix::fs::fchmod(file, Mode::RWXU).map_err(|errno| Error::os("can't set the mode", errno))?;
+                Ok(self.xattrs.apply(file, recorded)?)
+            }
+            result => Ok(result?),
+        }
+    }
+
+    /// Whether extended attributes are restored.
+    pub(super) fn restores_xattrs(self) -> bool {
+        self.xattrs != Restored::Nothing
+    }
+
+    /// Whether extended attributes are restored, and a file has not those of its entry.
+    pub(super) fn lacks_xattrs(self, file: Option<impl AsFd>, node: &Node, tree: &Tree) -> bool {
+        self.restores_xattrs() && !file.is_some_and(|file| self.xattrs.matches(file.as_fd(), tree.xattrs(node)))
     }
 
     /// The same for the root, whose attributes stand in the manifest.

@@ -19,7 +19,7 @@
 //! atomic       the old tree or the new, nothing in between
 //! sandbox      the only code that touches the destination; follows nothing
 //! handles      the few directory handles that each thread keeps
-//! metadata     modes, times, owners
+//! metadata     modes, times, owners;  xattrs  extended attributes
 //! job          what the threads share
 //! ```
 
@@ -46,6 +46,7 @@ mod survey;
 mod tests;
 mod tree;
 mod untrusted;
+mod xattrs;
 
 pub use entry::extract_entry;
 
@@ -147,7 +148,8 @@ fn restore(
     let settings = Settings::new(options)?;
     reporter.begin(Phase::List, archive.entry_count(), UNKNOWN)?;
     let failures = Failures::new(options.flag(Key::KeepGoing));
-    let plan = Plan::new(archive, &settings, &failures, reporter)?;
+    let mut plan = Plan::new(archive, &settings, &failures, reporter)?;
+    settings.policy.load_xattrs(archive, &mut plan.tree).or_else(|error| failures.note(0, error))?;
     // A limit that is too low is an error before the first write too.
     options.threads_within(options.threads(), 0, plan.block_memory())?;
     let root = if settings.dry_run { rehearsal::destination(destination)? } else { Some(open_root(destination)?) };
@@ -240,7 +242,7 @@ fn write(shared: &Shared<'_>, plan: &mut Plan, existing: &mut Existing, reporter
     directories::finish(&job, existing, reporter)?;
     // The directory that a single entry goes into is not the archive's root.
     if settings.filter.keeps_root() && !settings.named_last {
-        directories::finish_root(&job, archive)?;
+        directories::finish_root(&job, archive).or_else(|error| failures.note(1, error))?;
     }
     Ok(stats)
 }

@@ -111,13 +111,21 @@ impl<'a> Survey<'a> {
         if is_file && status.st_size as u64 == size {
             match self.settings.unchanged {
                 Unchanged::Rewrite => {}
-                Unchanged::ByTime if policy.matches(&status, node, tree) => return Ok(Standing::Same),
+                Unchanged::ByTime
+                    if policy.matches(&status, node, tree)
+                        && !(policy.restores_xattrs()
+                            && policy.lacks_xattrs(directory.open_existing(name).as_ref(), node, tree)) =>
+                {
+                    return Ok(Standing::Same);
+                }
                 Unchanged::ByTime => {}
                 Unchanged::ByHash => {
                     if let Some(file) = directory.open_existing(name)
                         && file.has_hash(size, hash, || self.settings.cancel.check())?
                     {
-                        if !self.settings.dry_run && !policy.matches(&status, node, tree) {
+                        let differs =
+                            !policy.matches(&status, node, tree) || policy.lacks_xattrs(Some(&file), node, tree);
+                        if differs && !self.settings.dry_run {
                             policy.apply(file.as_fd(), node, tree)?;
                         }
                         return Ok(Standing::Same);

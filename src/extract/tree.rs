@@ -4,10 +4,12 @@
 //! the entries that are a prefix of the last path therefore finds every parent, and no map of paths is needed.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::error::{Error, Result, Status};
 use crate::format::path;
 use crate::format::row::{Attributes, EntryKind};
+use crate::format::xattrs::{Attributes as Xattrs, XattrSets};
 
 /// The directory that everything is restored into.
 pub(super) const ROOT: u32 = 0;
@@ -40,6 +42,11 @@ impl Node {
         (self.bits & NO_MODE == 0).then(|| u32::from(self.bits & 0o7777))
     }
 
+    /// Where its name starts.
+    fn start(&self) -> u64 {
+        (u64::from(self.start_high) << 32) | u64::from(self.start)
+    }
+
     /// The recorded modification time.
     pub(super) fn mtime_ns(&self) -> Option<i64> {
         (self.bits & NO_MTIME == 0).then_some(self.mtime_ns)
@@ -67,6 +74,10 @@ pub(super) struct Tree {
     directories: Vec<Node>,
     owners: Vec<Owner>,
     owner_numbers: HashMap<Owner, u16>,
+    /// Numbers of sets of extended attributes, by where the entry's name starts, which no other entry's does.
+    xattr_ids: Vec<(u64, u32)>,
+    /// The sets, where they are restored.
+    xattr_sets: Arc<XattrSets>,
     last_path: Vec<u8>,
     open: Vec<Open>,
     /// Directories above the last path that were not asked for: their attributes, should something below be.
@@ -90,6 +101,8 @@ impl Tree {
             directories: vec![root],
             owners: Vec::new(),
             owner_numbers: HashMap::new(),
+            xattr_ids: Vec::new(),
+            xattr_sets: Arc::default(),
             last_path: Vec::new(),
             open: Vec::new(),
             aside: Vec::new(),
@@ -105,6 +118,7 @@ impl Tree {
             mtime_ns: attributes.mtime_ns,
             uid: attributes.uid,
             gid: attributes.gid,
+            xattr_id: attributes.xattr_id,
             ..Attributes::default()
         };
         self.aside.push((full.len(), owned));
@@ -153,13 +167,33 @@ impl Tree {
 
     /// An entry's name in its directory.
     pub(super) fn name(&self, node: &Node) -> &[u8] {
-        let start = (u64::from(node.start_high) << 32) | u64::from(node.start);
-        self.bytes((start, u32::from(node.length)))
+        self.bytes((node.start(), u32::from(node.length)))
     }
 
     /// An entry's recorded owner.
     pub(super) fn owner(&self, node: &Node) -> Owner {
         self.owners.get(usize::from(node.owner)).copied().unwrap_or_default()
+    }
+
+    /// Restores extended attributes from these sets.
+    ///
+    /// # Errors
+    /// `E_CORRUPT` where an entry has a set that is not there.
+    pub(super) fn set_xattrs(&mut self, sets: &Arc<XattrSets>) -> Result<()> {
+        self.xattr_ids.iter().try_for_each(|(_, id)| sets.get(*id).map(|_| ()))?;
+        self.xattr_sets = Arc::clone(sets);
+        Ok(())
+    }
+
+    /// An entry's recorded extended attributes.
+    pub(super) fn xattrs(&self, node: &Node) -> Xattrs<'_> {
+        let found = self.xattr_ids.binary_search_by_key(&node.start(), |(start, _)| *start);
+        found.ok().map(|at| self.xattr_set(self.xattr_ids[at].1)).unwrap_or_default()
+    }
+
+    /// A set by its number; nothing where none are restored.
+    pub(super) fn xattr_set(&self, id: u32) -> Xattrs<'_> {
+        self.xattr_sets.get(id).unwrap_or_default()
     }
 
     /// Writes an entry's whole path into `buffer`.
@@ -266,7 +300,8 @@ impl Tree {
             None => node.bits |= NO_MTIME,
         }
         node.owner = self.owner_number(attributes)?;
-        Ok(())
+        // Names are stored one behind the other, so that these are in order.
+        attributes.xattr_id.map_or(Ok(()), |id| push(&mut self.xattr_ids, (node.start(), id)))
     }
 
     fn push_directory(&mut self, node: Node) -> Result<u32> {

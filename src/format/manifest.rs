@@ -10,7 +10,7 @@ use crate::format::hash::Digest;
 use crate::format::index::{decode_stream, encode_stream, typed};
 use crate::format::path::MAX_PATH;
 use crate::format::schema::{self, Metadata, VERSION_KEY};
-use crate::format::{blobs, ipc_guard};
+use crate::format::{blobs, ipc_guard, xattrs};
 
 /// `pkg_type` of sections that are not index segments.
 pub const SECTION_TYPE: i8 = -128;
@@ -135,7 +135,12 @@ impl Manifest {
 
     /// The blob table's part.
     pub fn blob_table(&self) -> Option<&Part> {
-        self.sections.iter().find(|part| part.module_name == blobs::SECTION_NAME)
+        self.section(blobs::SECTION_NAME)
+    }
+
+    /// The section of this name.
+    pub fn section(&self, name: &str) -> Option<&Part> {
+        self.sections.iter().find(|part| part.module_name == name)
     }
 
     /// Where the payload ends: where the first section or segment begins.
@@ -173,6 +178,10 @@ impl Manifest {
             |part: &&Part| Some(part.len) == part.rows.checked_mul(56).and_then(|records| records.checked_add(8));
         if tables != 1 || first.filter(sized).is_none() || self.payload_end() < HEAD_LEN {
             return Err(refuse("the blob table is not there once, first and plain"));
+        }
+        let mut xattrs = self.sections.iter().filter(|part| part.module_name == xattrs::SECTION_NAME);
+        if xattrs.next().is_some_and(|part| part.len > xattrs::MAX_SECTION) || xattrs.next().is_some() {
+            return Err(refuse("there are two sections of extended attributes, or one of over 64 MiB"));
         }
         let mut entries = 0u64;
         let mut last_path: Option<&[u8]> = None;

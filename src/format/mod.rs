@@ -6,6 +6,7 @@
 //! index       segments: one Arrow IPC stream each, one row a slice
 //! extra       columns behind the fixed ones
 //! blobs       the blob table: a record a blob
+//! xattrs      sets of extended attributes
 //! ipc_guard   the walk over an Arrow stream before arrow sees it
 //! schema      the columns, once, for writing, reading and guarding
 //! path        rules for names; the escape for names that are not UTF-8
@@ -27,3 +28,4 @@ pub mod path;
 pub mod portable;
 pub mod row;
 pub mod schema;
+pub mod xattrs;

@@ -122,10 +122,10 @@ option_table! {
         "Give extracted files the recorded user and group ids; where things are compared, compare them.";
     RestoreSetuid = 19, "restore-setuid", Flag, 0, 0, 1, EXTRACT | DIFF, false,
         "Restore set-user-id, set-group-id and sticky bits, which are dropped otherwise.";
-    Include = 20, "include", List, 0, 0, 4096, EXTRACT | DIFF, false,
-        "Restore only what matches one of these globs, and what lies below it.";
-    Exclude = 21, "exclude", List, 0, 0, 4096, EXTRACT | DIFF, false,
-        "Don't restore what matches one of these globs, nor what lies below it.";
+    Include = 20, "include", List, 0, 0, 4096, PACK | EXTRACT | DIFF, false,
+        "Pack or restore only what matches one of these globs, and what lies below it.";
+    Exclude = 21, "exclude", List, 0, 0, 4096, PACK | EXTRACT | DIFF, false,
+        "Neither pack nor restore what matches one of these globs, nor what lies below it.";
     Prefix = 22, "prefix", List, 0, 0, 65_535, EXTRACT | DIFF, false,
         "Restore only the entries with these paths and what lies below them; the rest of the index isn't even read.";
     StripComponents = 23, "strip-components", Int, 0, 0, 1024, EXTRACT, false,
@@ -138,6 +138,22 @@ option_table! {
         "Restore everything that is undamaged; what failed is listed and counted, and the call ends with ZNIPPY_E_PARTIAL.";
     Atomic = 27, "atomic", Flag, 0, 0, 1, EXTRACT, false,
         "Restore into a sibling of the destination, which takes its name when it is complete: the old tree or the new, nothing in between.";
+    IgnoreFile = 28, "ignore-file", List, 0, 0, 255, PACK, false,
+        "Name of ignore files, such as .gitignore: in each directory where there is one, it says what is left out, as git reads it.";
+    MaxFileSize = 29, "max-file-size", Int, 0, 0, i64::MAX, PACK, false,
+        "Files of more bytes are left out and counted; 0: no limit.";
+    OneFileSystem = 30, "one-file-system", Flag, 0, 0, 1, PACK, false,
+        "Pack directories on which other file systems are mounted as empty ones.";
+    Mtimes = 31, "mtimes", Choice, 0, 0, 3, PACK, false,
+        "Modification times: 0 keep, 1 what is later than mtime-limit becomes mtime-limit, 2 record none, 3 all become mtime-limit.";
+    MtimeLimit = 32, "mtime-limit", Int, 0, -9_223_372_036, 9_223_372_036, PACK, false,
+        "Seconds since 1970-01-01 00:00 UTC, for mtimes.";
+    Modes = 33, "modes", Choice, 0, 0, 1, PACK, false,
+        "Modes: 0 keep, 1 normalise: 0755 for directories and for files that somebody may execute, else 0644.";
+    Xattrs = 34, "xattrs", Flag, 0, 0, 1, PACK, false,
+        "Record extended attributes of the files and directories of trees, with access control lists and capabilities.";
+    RestoreXattrs = 35, "restore-xattrs", Choice, 0, 0, 2, EXTRACT, false,
+        "Restore recorded extended attributes: 0 none, 1 user.*, 2 all, with access control lists, capabilities and labels.";
     DryRun = 36, "dry-run", Flag, 0, 0, 1, EXTRACT, false,
         "Do nothing: plan, look at the destination, report what would be done, and log each action.";
     Untrusted = 37, "untrusted", Flag, 0, 0, 1, EXTRACT, false,
@@ -160,6 +176,8 @@ option_table! {
         "Refuse archives whose decoded index has more bytes than this, which bounds the memory that planning takes; 0: 1 GiB, or 64 times the archive where that is more, or 512 MiB where untrusted is set and this is not.";
     BaseCheck = 45, "base-check", Choice, 0, 0, 1, PACK, false,
         "Which files of a base archive are taken as unchanged: 0 those with equal path, size, time and mode, 1 those whose bytes are equal too, which has all files read.";
+    HardLinks = 65, "hard-links", Choice, 0, 0, 1, PACK, false,
+        "Names of one file: 0 record them as such, 1 record each as a file of its own; the bytes stand in the archive once in any case.";
 }
 
 impl Key {

@@ -21,6 +21,7 @@ use crate::format::schema::INDEX;
 use crate::options::{Key, OPTION_TABLE, Options};
 use crate::pack::base::blob_number;
 use crate::pack::pipeline::{Pipeline, Written};
+use crate::pack::scan::{NO_MTIME, RootRecord};
 use crate::progress::Reporter;
 
 /// An archive that is appended to.
@@ -59,11 +60,12 @@ impl Existing {
     }
 
     /// Facts that the archive has about itself.
-    pub(super) fn root(&self) -> Option<(u32, i64)> {
+    pub(super) fn root(&self) -> Option<RootRecord> {
         let metadata = &self.archive.manifest().metadata;
         let mode = u32::from_str_radix(metadata.get("root_mode")?, 8).ok().filter(|mode| *mode <= 0o7777)?;
         let mtime = metadata.get("root_mtime_ns").and_then(|value| value.parse().ok());
-        Some((mode, mtime.unwrap_or(crate::pack::scan::NO_MTIME)))
+        // Archives with extended attributes can't be appended to, see `open`.
+        Some(RootRecord { mode, mtime_ns: mtime.unwrap_or(NO_MTIME), xattrs: None })
     }
 
     /// Options for adding to this archive: what decides the layout is as the archive records it, where it isn't set.

@@ -12,16 +12,20 @@ use crate::format::index::SegmentBuilder;
 use crate::format::manifest::{Manifest, Part, SECTION_TYPE};
 use crate::format::row::{Attributes, CODEC_STORED, EntryKind, Location, Row};
 use crate::format::schema::{self, Metadata, VERSION_KEY};
+use crate::format::xattrs::ROOT_KEY;
 use crate::format::{codec, hash as hashing};
 use crate::options::{Key, OPTION_TABLE, Options};
 use crate::pack::append::{Existing, OldEntries};
 use crate::pack::claims::{Claim, Claims, put_behind};
 use crate::pack::entries::Entries;
+use crate::pack::links::Links;
 use crate::pack::merge::{InOrder, Parents, Passing};
 use crate::pack::output::Output;
 use crate::pack::pipeline::Written;
-use crate::pack::scan::{NO_MODE, NO_MTIME, Record, Tree};
+use crate::pack::policy::Policy;
+use crate::pack::scan::{NO_MODE, NO_MTIME, Record, RootRecord, Tree};
 use crate::pack::sequence::{FileContent, Sequencer, Slice};
+use crate::pack::xattrs::XattrTable;
 use crate::progress::Reporter;
 use crate::stats::Stats;
 
@@ -37,8 +41,8 @@ pub(super) struct Packed<'a> {
     pub(super) claims: &'a Claims,
     /// The archive that is appended to.
     pub(super) existing: Option<&'a Existing>,
-    /// Mode and modification time of the archive's root, where a tree was added there.
-    pub(super) root: Option<(u32, i64)>,
+    /// What is recorded of the archive's root, where a tree was added there.
+    pub(super) root: Option<&'a RootRecord>,
 }
 
 /// Writes everything behind the blobs and completes the statistics.
@@ -50,15 +54,19 @@ pub(super) fn finish(
     reporter: &mut Reporter,
 ) -> Result<Stats> {
     let payload_end = output.position();
-    let mut manifest = Manifest { metadata: metadata(packed.root, options), ..Manifest::default() };
+    let dropped = packed.sequencer.dropped();
+    let links = packed.entries.links()?;
+    let xattrs = number_xattrs(packed, &links)?;
+    let policy = Policy::new(options);
+    let mut manifest = Manifest { metadata: metadata(packed.root, &xattrs, options), ..Manifest::default() };
     manifest.sections.push(write_blob_table(packed, output)?);
+    let level = (!options.flag(Key::PlainIndex)).then_some(INDEX_LEVEL);
+    manifest.sections.extend(xattrs.write(level, output)?);
     let old_columns = packed.existing.map_or(&[][..], Existing::columns);
     let (columns, places) = put_behind(old_columns, packed.claims.columns())?;
     let mut writer = IndexWriter::new(&columns, &manifest.metadata, options, output)?;
     let mut old = packed.existing.map(OldEntries::new);
     writer.parents = old.as_ref().map(|_| Parents::default());
-    let dropped = packed.sequencer.dropped();
-    let links = packed.entries.links()?;
     let mut in_order = InOrder::new(packed.entries.batches())?;
     while let Some(Passing { batch, record, number, path }) = in_order.next() {
         let file = links.file(batch, number);
@@ -77,8 +85,8 @@ pub(super) fn finish(
         let record = &batch.tree.records[(file - batch.first) as usize];
         let target = target.as_deref();
         let claim = packed.claims.get(file);
-        let entry =
-            Entry { tree: &batch.tree, packed, record, path, target, repo: options.repo(), claim, places: &places };
+        let (tree, repo) = (&batch.tree, options.repo());
+        let entry = Entry { tree, packed, xattrs: &xattrs, policy, record, path, target, repo, claim, places: &places };
         entry.write(file, &mut writer, &mut stats)?;
         reporter.counters().add(1, 0);
         if number.is_multiple_of(1024) {
@@ -156,14 +164,40 @@ fn count(kind: Option<EntryKind>, stats: &mut Stats) {
     }
 }
 
-fn metadata(root: Option<(u32, i64)>, options: &Options) -> Metadata {
+/// Numbers the sets of extended attributes: the root's first, the others in order of path.
+fn number_xattrs(packed: &Packed<'_>, links: &Links<'_>) -> Result<XattrTable> {
+    let mut table = XattrTable::default();
+    packed.root.and_then(|root| root.xattrs.as_ref()).map_or(Ok(()), |set| table.add(set))?;
+    let (batches, dropped) = (packed.entries.batches(), packed.sequencer.dropped());
+    if !batches.iter().any(|batch| batch.tree.has_xattrs()) {
+        return Ok(table);
+    }
+    let mut in_order = InOrder::new(batches)?;
+    while let Some(Passing { batch, record, number, path }) = in_order.next() {
+        let file = links.file(batch, number);
+        if record.skipped || packed.entries.is_gone(number) || dropped.binary_search(&file).is_ok() {
+            continue;
+        }
+        let batch = if file == number { batch } else { links.batch(file) };
+        let extra = batch.tree.extra(&batch.tree.records[(file - batch.first) as usize]);
+        if let Some(set) = extra.and_then(|extra| extra.xattrs.as_ref()) {
+            table.add(set).map_err(|error| error.with_entry(path))?;
+        }
+    }
+    Ok(table)
+}
+
+fn metadata(root: Option<&RootRecord>, xattrs: &XattrTable, options: &Options) -> Metadata {
     let mut metadata = Metadata::new();
     metadata.insert(VERSION_KEY.into(), FORMAT_VERSION.to_string());
     metadata.insert("zstd_version".into(), codec::version().into());
-    if let Some((mode, mtime_ns)) = root {
-        metadata.insert("root_mode".into(), format!("{mode:o}"));
-        if mtime_ns != NO_MTIME {
-            metadata.insert("root_mtime_ns".into(), mtime_ns.to_string());
+    if let Some(root) = root {
+        metadata.insert("root_mode".into(), format!("{:o}", root.mode));
+        if root.mtime_ns != NO_MTIME {
+            metadata.insert("root_mtime_ns".into(), root.mtime_ns.to_string());
+        }
+        if let Some(id) = root.xattrs.as_ref().and_then(|set| xattrs.number(set)) {
+            metadata.insert(ROOT_KEY.into(), id.to_string());
         }
     }
     for spec in OPTION_TABLE.iter().filter(|spec| spec.recorded) {
@@ -322,6 +356,8 @@ impl Labels {
 struct Entry<'a> {
     tree: &'a Tree,
     packed: &'a Packed<'a>,
+    xattrs: &'a XattrTable,
+    policy: Policy,
     record: &'a Record,
     path: &'a [u8],
     /// For a hard link: the first path of its group.
@@ -408,8 +444,9 @@ impl Entry<'_> {
         let extra = self.tree.extra(record);
         Attributes {
             // The mode of a symbolic link means nothing and differs between systems.
-            mode: (kind != EntryKind::Symlink && record.mode != NO_MODE).then_some(u32::from(record.mode)),
-            mtime_ns: (record.mtime_ns != NO_MTIME).then_some(record.mtime_ns),
+            mode: (kind != EntryKind::Symlink && record.mode != NO_MODE)
+                .then(|| self.policy.mode(record.kind, u32::from(record.mode))),
+            mtime_ns: Some(self.policy.mtime(record.mtime_ns)).filter(|mtime| *mtime != NO_MTIME),
             uid: extra.and_then(|extra| extra.uid),
             gid: extra.and_then(|extra| extra.gid),
             link_target: match kind {
@@ -417,6 +454,7 @@ impl Entry<'_> {
                 _ => self.target,
             },
             file_size: kind.has_bytes().then_some(record.size),
+            xattr_id: extra.and_then(|extra| extra.xattrs.as_ref()).and_then(|set| self.xattrs.number(set)),
             rdev: extra.and_then(|extra| extra.rdev),
             pkg_type: self.claim.as_ref().map(|claim| claim.pkg_type),
             repo: (!self.repo.is_empty()).then_some(self.repo),

@@ -23,11 +23,13 @@ mod names;
 mod output;
 mod pipeline;
 mod plan;
+mod policy;
 mod probe;
 mod read;
 mod scan;
 mod sequence;
 mod writer;
+mod xattrs;
 
 pub use entry::NewEntry;
 pub use output::Sink;

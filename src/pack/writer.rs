@@ -21,7 +21,7 @@ use crate::pack::gather::{BigFile, Gatherer};
 use crate::pack::output::{Output, Sink};
 use crate::pack::pipeline::Pipeline;
 use crate::pack::plan::{Class, Plan, plan};
-use crate::pack::scan::Tree;
+use crate::pack::scan::{RootRecord, Tree};
 use crate::pack::{probe, scan};
 use crate::progress::{LogLevel, Phase, Reporter, UNKNOWN};
 use crate::provider::MAX_FILE;
@@ -49,7 +49,7 @@ pub struct Writer {
     totals: Option<(u64, u64)>,
     /// Progress is that of packing.
     packing: bool,
-    root: Option<(u32, i64)>,
+    root: Option<RootRecord>,
     skipped: u64,
     state: State,
 }
@@ -224,8 +224,8 @@ impl Writer {
         };
         let plan = plan(&tree, &self.layout, reuse.as_ref().map_or(&[], |reuse| &reuse.settled))?;
         let above = NewEntry {
-            mode: Some(tree.root_mode),
-            mtime_ns: Some(tree.root_mtime_ns).filter(|mtime| *mtime != scan::NO_MTIME),
+            mode: Some(tree.root.mode),
+            mtime_ns: Some(tree.root.mtime_ns).filter(|mtime| *mtime != scan::NO_MTIME),
             ..self.owned(NewEntry::new(prefix, EntryKind::Directory), &stat)
         };
         let replace = self.replaces();
@@ -248,8 +248,9 @@ impl Writer {
             self.gatherer.close(pipeline);
             pipeline.flush(&mut self.reporter)
         })?;
-        self.root = if prefix.is_empty() { Some((tree.root_mode, tree.root_mtime_ns)) } else { self.root };
-        if !prefix.is_empty() {
+        if prefix.is_empty() {
+            self.root = Some(tree.root.clone());
+        } else {
             self.add_without_bytes(&above, replaced_root)?;
         }
         let left_out = std::mem::take(&mut tree.skipped);
@@ -567,7 +568,7 @@ impl Writer {
         self.entries.close();
         let Pipeline { output, sequencer, written, claims, existing, .. } = &mut self.pipeline;
         let existing = existing.as_ref();
-        let packed = Packed { entries: &self.entries, sequencer, written, claims, existing, root: self.root };
+        let packed = Packed { entries: &self.entries, sequencer, written, claims, existing, root: self.root.as_ref() };
         let mut stats = finish::finish(&packed, stats, &self.options, output, &mut self.reporter)?;
         if let Some(existing) = existing {
             existing.check_unchanged(&output.named()?)?;

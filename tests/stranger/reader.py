@@ -23,6 +23,7 @@ HEAD = bytes.fromhex("895A4E50590D0A1A") + struct.pack("<II", 4, 0)
 TRAILER_MAGIC = b"ZNPYTR04"
 FOOTER_MAGIC = b"ZNPYMIDX"
 BLOBS = "__znippy4_blobs__"
+XATTRS = "__znippy4_xattrs__"
 MAX_PART = 64 * MIB
 MAX_BLOCK = 64 * MIB
 MAX_ROWS = 8192
@@ -344,7 +345,6 @@ def check_row(row, payload_end):
         check(not is_utf8(path), "path_bytes of %r, which is UTF-8", path)
         check(row.relative_path == escape(path), "the escape of %r is %r", path, row.relative_path)
     check(row.mode is None or row.mode <= 0o7777, "a mode of %s", row.mode)
-    check(row.xattr_id is None, "xattr_id is reserved")
     if row.kind not in KINDS:
         return
     if row.kind in (SYMLINK, HARD_LINK):
@@ -639,6 +639,36 @@ class Archive:
         check(data[:8] == bytes(8), "the blob table does not begin with zeros")
         return [struct.unpack_from("<QQQ32s", data, 8 + 56 * i) for i in range(self.sections[0].row_count)]
 
+    def xattr_sets(self):
+        """The sets of extended attributes (4.3): a list of lists of names and values."""
+        sections = [part for part in self.sections if part.module_name == XATTRS]
+        check(len(sections) <= 1, "two sections of extended attributes")
+        if not sections:
+            return []
+        check(sections[0].index_len <= MAX_PART and sections[0].index_raw_len <= MAX_PART, "the size of the xattrs")
+        data, at, sets = self.part(sections[0]), 0, []
+
+        def take(length):
+            nonlocal at
+            check(at + length <= len(data), "the xattrs end early")
+            at += length
+            return data[at - length:at]
+
+        for _ in range(sections[0].row_count):
+            count, = struct.unpack("<H", take(2))
+            check(count >= 1, "a set without attributes")
+            attributes = []
+            for _ in range(count):
+                name = take(take(1)[0])
+                check(name and b"\0" not in name, "the name of an attribute: %r", name)
+                check(not attributes or attributes[-1][0] < name, "names of attributes out of order")
+                length, = struct.unpack("<I", take(4))
+                check(length <= 65536, "the value of an attribute: %d bytes", length)
+                attributes.append((name, take(length)))
+            sets.append(attributes)
+        check(at == len(data), "something behind the last set")
+        return sets
+
     def verify(self):
         """Checks everything; returns the number of entries."""
         check(self.read(0, 16) == HEAD, "the head")
@@ -655,6 +685,8 @@ class Archive:
         for part in self.sections[1:]:
             self.part(part)
         self.check_segment_values()
+        sets = len(self.xattr_sets())
+        check(int(self.metadata.get("root_xattr_id", -1)) < sets, "root_xattr_id names no set")
 
         not_directories, firsts, codecs = set(), {}, {}
         before, count = None, 0
@@ -666,6 +698,7 @@ class Archive:
             while slash >= 0:
                 check(path[:slash] not in not_directories, "%r is below what is not a directory", path)
                 slash = path.find(b"/", slash + 1)
+            check(first.xattr_id is None or first.xattr_id < sets, "xattr_id of %r names no set", path)
             if first.kind != DIRECTORY:
                 not_directories.add(path)
             for row in rows:

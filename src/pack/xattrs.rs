@@ -1,0 +1,67 @@
+//! The section of extended attributes: each distinct set once, numbered in the order in which entries first have them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::error::{Error, Result, Status};
+use crate::format::codec::Compressor;
+use crate::format::hash::hash;
+use crate::format::manifest::{Part, SECTION_TYPE};
+use crate::format::xattrs::{MAX_SECTION, SECTION_NAME};
+use crate::pack::output::Output;
+use crate::progress::CancelToken;
+
+/// Sets in the making of an archive.
+#[derive(Default)]
+pub(super) struct XattrTable {
+    numbers: HashMap<Arc<[u8]>, u32>,
+    bytes: Vec<u8>,
+}
+
+impl XattrTable {
+    /// Gives a set its number, unless it has one.
+    pub(super) fn add(&mut self, set: &Arc<[u8]>) -> Result<()> {
+        if self.numbers.contains_key(set) {
+            return Ok(());
+        }
+        if (self.bytes.len() + set.len()) as u64 > MAX_SECTION {
+            let why = "the extended attributes take over 64 MiB; pack without them, or the tree in parts";
+            return Err(Error::new(Status::Limit, why));
+        }
+        let more = set.len().max(self.bytes.len() / 2);
+        crate::error::reserve(&mut self.bytes, more)?;
+        self.bytes.extend_from_slice(set);
+        self.numbers.insert(Arc::clone(set), self.numbers.len() as u32);
+        Ok(())
+    }
+
+    /// The number of a set that was added.
+    pub(super) fn number(&self, set: &Arc<[u8]>) -> Option<u32> {
+        self.numbers.get(set).copied()
+    }
+
+    /// Writes the section, if there are sets; as a zstd frame where `level` is given and saves something.
+    pub(super) fn write(&self, level: Option<i32>, output: &mut Output) -> Result<Option<Part>> {
+        if self.numbers.is_empty() {
+            return Ok(None);
+        }
+        let mut frame = Vec::new();
+        if let Some(level) = level {
+            Compressor::new(level)?.compress(&self.bytes, &mut frame, &CancelToken::new())?;
+        }
+        let is_frame = !frame.is_empty() && frame.len() < self.bytes.len();
+        let stored = if is_frame { &frame } else { &self.bytes };
+        let part = Part {
+            pkg_type: SECTION_TYPE,
+            module_name: SECTION_NAME.into(),
+            offset: output.position(),
+            len: stored.len() as u64,
+            rows: self.numbers.len() as u64,
+            raw_len: if is_frame { self.bytes.len() as u64 } else { 0 },
+            hash: hash(stored),
+            ..Part::default()
+        };
+        output.append(stored)?;
+        Ok(Some(part))
+    }
+}
