@@ -11,11 +11,11 @@ use std::path::Path;
 use std::ptr::{null, null_mut};
 use std::sync::Arc;
 
-use arrow_array::RecordBatchReader;
-use arrow_array::cast::AsArray;
-use arrow_array::ffi_stream::{FFI_ArrowArrayStream, RecordBatchStreamReader};
-use arrow_array::types::{Int16Type, UInt32Type, UInt64Type};
-use arrow_array::{Array, ArrayRef, Int16Array, RecordBatch, StringArray, UInt64Array};
+use arrow::array::AsArray;
+use arrow::array::RecordBatchReader;
+use arrow::array::{Array, ArrayRef, Int16Array, RecordBatch, StringArray, UInt64Array};
+use arrow::datatypes::{Int16Type, UInt32Type, UInt64Type};
+use arrow::ffi_stream::{FFI_ArrowArrayStream, RecordBatchStreamReader};
 use arrow_schema::ArrowError;
 use arrow_schema::{Field, Schema};
 use znippy::archive::{Archive, IndexBatches, MemorySource};
@@ -304,7 +304,7 @@ fn nulls_for_a_wide_column_stay_bounded() {
         if number == 0 {
             return batch;
         }
-        let wide = arrow_array::FixedSizeBinaryArray::try_from_iter([vec![7u8; 60_000]].into_iter()).unwrap();
+        let wide = arrow::array::FixedSizeBinaryArray::try_from_iter([vec![7u8; 60_000]].into_iter()).unwrap();
         with_column(batch, "wide", Arc::new(wide))
     });
     let archive = open(bytes);

@@ -10,9 +10,9 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::{Float64Type, Int8Type, Int64Type, UInt32Type};
-use arrow_array::{Array, RecordBatch};
+use arrow::array::AsArray;
+use arrow::array::{Array, RecordBatch};
+use arrow::datatypes::{Float64Type, Int8Type, Int64Type, UInt32Type};
 use pack_support::{Random, make_tree};
 use znippy::archive::{Archive, IndexBatches, MemorySource};
 use znippy::error::{Error, Result, Status};

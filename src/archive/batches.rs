@@ -10,8 +10,8 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use arrow_array::RecordBatchReader;
-use arrow_array::{ArrayRef, RecordBatch, new_null_array};
+use arrow::array::RecordBatchReader;
+use arrow::array::{ArrayRef, RecordBatch, new_null_array};
 use arrow_schema::ArrowError;
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 

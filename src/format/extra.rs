@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use arrow_array::builder::{BinaryBuilder, Float64Builder, Int64Builder, StringBuilder};
-use arrow_array::{Array, ArrayRef, new_null_array};
+use arrow::array::{Array, ArrayRef, new_null_array};
+use arrow::array::{BinaryBuilder, Float64Builder, Int64Builder, StringBuilder};
+use arrow::compute::interleave;
 use arrow_schema::{DataType, Field};
-use arrow_select::interleave::interleave;
 
 use crate::error::{Error, Result, Status};
 
@@ -208,7 +208,7 @@ fn width(data_type: &DataType) -> usize {
 }
 
 fn variable_bytes(value: &ArrayRef) -> usize {
-    use arrow_array::cast::AsArray;
+    use arrow::array::AsArray;
     match value.data_type() {
         DataType::Utf8 => value.as_string::<i32>().value(0).len(),
         DataType::Binary => value.as_binary::<i32>().value(0).len(),
@@ -225,9 +225,9 @@ fn internal(what: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow_array::cast::AsArray;
-    use arrow_array::types::Int64Type;
-    use arrow_array::{BooleanArray, FixedSizeBinaryArray, Int64Array, StringArray};
+    use arrow::array::AsArray;
+    use arrow::array::{BooleanArray, FixedSizeBinaryArray, Int64Array, StringArray};
+    use arrow::datatypes::Int64Type;
 
     fn column(name: &str, data_type: DataType) -> ExtraColumn {
         ExtraColumn { name: name.into(), data_type }

@@ -6,17 +6,17 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow_array::builder::{
-    BinaryBuilder, BooleanBuilder, FixedSizeBinaryBuilder, Int8Builder, Int64Builder, StringBuilder, UInt8Builder,
-    UInt32Builder, UInt64Builder,
-};
-use arrow_array::{
+use arrow::array::{
     Array, ArrayRef, ArrowPrimitiveType, BinaryArray, FixedSizeBinaryArray, Int8Array, Int64Array, PrimitiveArray,
     RecordBatch, StringArray, UInt8Array, UInt32Array, UInt64Array,
 };
-use arrow_buffer::Buffer;
-use arrow_ipc::reader::read_record_batch;
-use arrow_ipc::writer::{IpcWriteOptions, StreamWriter};
+use arrow::array::{
+    BinaryBuilder, BooleanBuilder, FixedSizeBinaryBuilder, Int8Builder, Int64Builder, StringBuilder, UInt8Builder,
+    UInt32Builder, UInt64Builder,
+};
+use arrow::buffer::Buffer;
+use arrow::ipc::reader::read_record_batch;
+use arrow::ipc::writer::{IpcWriteOptions, StreamWriter};
 use arrow_schema::SchemaRef;
 
 use crate::error::{Error, Result, Status};
@@ -221,7 +221,7 @@ fn append_digest(builder: &mut FixedSizeBinaryBuilder, digest: Option<&Digest>) 
 /// One Arrow IPC stream of one batch: 64-byte alignment, metadata version 5, end marker.
 pub fn encode_stream(schema: &SchemaRef, columns: Vec<ArrayRef>) -> Result<Vec<u8>> {
     let batch = RecordBatch::try_new(Arc::clone(schema), columns).map_err(|error| internal(&error))?;
-    let options = IpcWriteOptions::try_new(64, false, arrow_ipc::MetadataVersion::V5);
+    let options = IpcWriteOptions::try_new(64, false, arrow::ipc::MetadataVersion::V5);
     let mut stream = Vec::new();
     options
         .and_then(|options| StreamWriter::try_new_with_options(&mut stream, schema, options))
@@ -239,7 +239,7 @@ pub fn decode_stream(stream: Vec<u8>) -> Result<RecordBatch> {
     };
     let buffer = Buffer::from_vec(stream);
     let parts = ipc_guard::parts(&buffer)?;
-    let schema = Arc::new(arrow_ipc::convert::try_fb_to_schema(parts.schema).map_err(malformed)?);
+    let schema = Arc::new(arrow::ipc::convert::try_fb_to_schema(parts.schema).map_err(malformed)?);
     let body = buffer.slice_with_length(parts.body.start, parts.body.len());
     read_record_batch(&body, parts.batch, schema, &HashMap::new(), None, &parts.version).map_err(malformed)
 }
@@ -428,7 +428,7 @@ impl Segment {
 
     fn check(&self, expected: &Expected<'_>) -> Result<Vec<u32>> {
         let mut first_rows = Vec::with_capacity(expected.entries.min(self.rows()));
-        let compressed: arrow_array::BooleanArray = typed(&self.batch, "compressed")?;
+        let compressed: arrow::array::BooleanArray = typed(&self.batch, "compressed")?;
         let mut entry: Option<(&[u8], Option<u64>)> = None;
         let mut previous: Option<Before> = None;
         for i in 0..self.rows() {

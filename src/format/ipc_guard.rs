@@ -10,7 +10,7 @@
 
 use std::ops::Range;
 
-use arrow_ipc as ipc;
+use arrow::ipc;
 use arrow_schema::DataType;
 
 use crate::error::{Error, Result};

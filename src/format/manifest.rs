@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, BinaryArray, FixedSizeBinaryArray, Int8Array, StringArray, UInt64Array};
+use arrow::array::{ArrayRef, BinaryArray, FixedSizeBinaryArray, Int8Array, StringArray, UInt64Array};
 
 use crate::error::{Error, Result, Status};
 use crate::format::container::{HEAD_LEN, MAX_BLOCK, MAX_SEGMENT_ROWS, SEGMENT_ALIGN};

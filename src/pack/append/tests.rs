@@ -232,8 +232,8 @@ impl Provider for Lengths {
 
 /// By path: whatever stands in a column, as text.
 fn column(archive: &Arc<Archive>, name: &str) -> std::collections::BTreeMap<String, String> {
-    use arrow_array::Array;
-    use arrow_array::cast::AsArray;
+    use arrow::array::Array;
+    use arrow::array::AsArray;
     let mut values = std::collections::BTreeMap::new();
     for batch in IndexBatches::new(Arc::clone(archive), &Options::new()).unwrap().map(Result::unwrap) {
         let paths = batch.column_by_name("relative_path").unwrap().as_string::<i32>().clone();
