@@ -40,6 +40,32 @@ c_tests() {
     note "ctest" $((total > failed + skipped ? total - failed - skipped : 0)) "$failed"
 }
 
+# An install must be usable with pkg-config alone, shared and static; scripts/check-install.sh tries all the other ways.
+installed_program() {
+    local prefix program='#include <znippy.h>
+#include <znippy/arrow_abi.h>
+int main(void) { return znippy_version_number() != ZNIPPY_VERSION_NUMBER; }'
+    prefix=$(mktemp -d) || return 1
+    local code=0
+    (
+        set -e
+        cmake --install build --prefix "$prefix" > /dev/null
+        cd "$prefix"
+        printf '%s\n' "$program" > one.c
+        export PKG_CONFIG_PATH=$prefix/lib/pkgconfig:$prefix/lib/$(gcc -print-multiarch)/pkgconfig
+        # shellcheck disable=SC2046 # flags are several words on purpose
+        gcc one.c -o shared $(pkg-config --define-prefix --cflags --libs znippy)
+        LD_LIBRARY_PATH=$(pkg-config --define-prefix --variable=libdir znippy) ./shared
+        # shellcheck disable=SC2046
+        gcc one.c -o static -Wl,-Bstatic $(pkg-config --define-prefix --cflags --libs znippy) -Wl,-Bdynamic \
+            $(sed -n 's/^Libs.private: //p' "$(find "$prefix" -name znippy.pc)")
+        ./static
+        ./bin/znippy --version
+    ) || code=1
+    rm -rf "$prefix"
+    return $code
+}
+
 under_valgrind() {
     local test
     for test in "$@"; do
@@ -57,6 +83,7 @@ step "format" cargo fmt --check
 step "lints" cargo clippy --locked --all-targets -- -D warnings
 cargo_tests
 c_tests
+step "installed library" installed_program
 step_or_skip "file from an HTTP server" tests/remote/run.sh
 step_or_skip "mounted archive" tests/mount/run.sh
 if command -v valgrind > /dev/null; then
