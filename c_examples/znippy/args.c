@@ -54,8 +54,18 @@ static bool parse_number(const char *text, int64_t *number) {
 static bool parse_choice(uint32_t key, const char *text, int64_t *number) {
     static const char *const PRESETS[] = {"default", "fast", "small", "max", "random", NULL};
     static const char *const OVERWRITE[] = {"refuse", "replace", "keep", "older", NULL};
+    static const char *const MODES[] = {"keep", "normalise", NULL};
+    static const char *const XATTRS[] = {"none", "user", "all", NULL};
+    static const struct {
+        uint32_t key;
+        const char *const *names;
+    } CHOICES[] = {{ZNIPPY_OPT_PRESET, PRESETS}, {ZNIPPY_OPT_OVERWRITE, OVERWRITE}, {ZNIPPY_OPT_MODES, MODES},
+                   {ZNIPPY_OPT_RESTORE_XATTRS, XATTRS}};
     static const char *const NONE[] = {NULL};
-    const char *const *names = key == ZNIPPY_OPT_PRESET ? PRESETS : key == ZNIPPY_OPT_OVERWRITE ? OVERWRITE : NONE;
+    const char *const *names = NONE;
+    for (size_t i = 0; i < sizeof CHOICES / sizeof CHOICES[0]; i++) {
+        names = CHOICES[i].key == key ? CHOICES[i].names : names;
+    }
     for (int64_t i = 0; names[i]; i++) {
         if (strcmp(text, names[i]) == 0) {
             *number = i;
@@ -91,6 +101,9 @@ static bool set_option(struct request *request, const char *word, const char *na
     int64_t number = 0;
     if (key == 0) {
         return mistake(request, word, "no such option of the library, 'znippy help options' lists them");
+    }
+    if (key < OPTIONS_END) {
+        request->chosen[key] = true;
     }
     if (znippy_options_get_i64(NULL, key, &number, NULL) != ZNIPPY_OK) {
         return set_text(request, word, key, value);
@@ -142,6 +155,10 @@ static bool apply(struct request *request, const struct flag *flag, const char *
     if (flag->id == FLAG_BASE) {
         request->base = value;
         return true;
+    }
+    if (flag->id == FLAG_WHEN) {
+        return policy_set_time(request, value) ||
+               mistake(request, word, "takes seconds since 1970 or a time like 2026-01-01T00:00:00Z, 1678 to 2262");
     }
     if (flag->id == FLAG_FORCE) {
         return set_option(request, word, "overwrite", "1");
@@ -269,5 +286,8 @@ bool request_parse(struct request *request, int count, char **words) {
     if (!parse_words(request, &rest)) {
         return false;
     }
-    return request_has(request, FLAG_HELP) || check_operands(request);
+    if (request_has(request, FLAG_HELP)) {
+        return true;
+    }
+    return check_operands(request) && (!(request->command->flags & FLAG_WHEN) || policy_settle(request));
 }

@@ -3,6 +3,7 @@
  *
  *   main.c      the commands, and which flags each of them takes
  *   args.c      the command line -> a request
+ *   policy.c    what pack records of times, modes and owners
  *   help.c      texts for people who ask
  *   jobs.c      pack, unpack, verify
  *   list.c      list;  select.c  which entries of an archive are meant
@@ -67,6 +68,12 @@ enum { OPTIONS_END = 256 };
 #define FLAG_VERBOSE (UINT64_C(1) << 32)
 #define FLAG_TO_STDOUT (UINT64_C(1) << 33)
 #define FLAG_MTIME (UINT64_C(1) << 34)
+#define FLAG_CHOICE (UINT64_C(1) << 46) /* which files are packed, besides globs */
+#define FLAG_WHEN (UINT64_C(1) << 47)
+#define FLAG_MODES (UINT64_C(1) << 48)
+#define FLAG_XATTRS (UINT64_C(1) << 49)
+#define FLAG_RESTORE_XATTRS (UINT64_C(1) << 50)
+#define FLAG_REPRODUCIBLE (UINT64_C(1) << 51)
 
 /* A flag of the command line. Where `option` is set, the flag sets that option of the library, and its help
  * and bounds come from the library. */
@@ -100,6 +107,7 @@ struct request {
     const char *base;        /* --base, or NULL */
     const char *below;       /* --prefix of append, or NULL */
     znippy_options *options; /* owned; carries the cancel token */
+    bool chosen[OPTIONS_END]; /* the options of the library that were given, by number */
 };
 
 extern const struct command COMMANDS[]; /* ends with a row without a name */
@@ -111,6 +119,12 @@ bool request_has(const struct request *request, uint64_t flag);
 /* Reads the words after the command's name. A mistake is told on standard error, and false comes back. */
 bool request_parse(struct request *request, int count, char **words);
 void request_free(struct request *request);
+
+/* --mtime: seconds since the epoch, or a time like 2026-01-01T00:00:00Z. False where it is neither, or out of bounds. */
+bool policy_set_time(struct request *request, const char *text);
+
+/* Settles what is recorded, once all flags are known. A mistake is told on standard error, and false comes back. */
+bool policy_settle(struct request *request);
 
 /* ---- the commands ---- */
 

@@ -21,6 +21,15 @@ static void closing_line(const struct request *request, const char *verb, const 
     fprintf(stderr, " in %.1f s\n", stats->seconds);
 }
 
+/* Entries that are missing although nobody asked for that. The library counts files over max-file-size together with
+ * those that can't be read; only on-error lets it go on after the latter. */
+static uint64_t missing(const struct request *request, const znippy_stats *stats) {
+    bool packs = request->command->run == run_pack || request->command->run == run_append;
+    int64_t lenient = 0;
+    znippy_options_get_i64(request->options, ZNIPPY_OPT_ON_ERROR, &lenient, NULL);
+    return stats->failed + (packs && !lenient ? 0 : stats->skipped);
+}
+
 /* Entries were left out because the options allow it: that is a success to tell apart from a whole one. */
 static int left_out(const znippy_stats *stats, const char *subject) {
     char what[96];
@@ -92,7 +101,7 @@ static int run_job(const struct request *request, job_fn job, const char *verb) 
         tell_of_more(error, &stats);
         znippy_error_free(error);
     }
-    if (stats.skipped + stats.failed > 0) {
+    if (missing(request, &stats) > 0) {
         return left_out(&stats, request->operands[0]);
     }
     closing_line(request, verb, &stats);

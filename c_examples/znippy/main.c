@@ -12,11 +12,13 @@
     (FLAG_FORCE | FLAG_OVERWRITE | FLAG_UNCHANGED | FLAG_CHECKSUM | FLAG_PRUNE)
 #define UNPACK_FLAGS \
     (JOB_FLAGS | FILTER_FLAGS | UPDATE_FLAGS | FLAG_KEEP_GOING | FLAG_ATOMIC | FLAG_LIMITS | \
-     FLAG_DRY_RUN | FLAG_VERBOSE | FLAG_TO_STDOUT)
+     FLAG_DRY_RUN | FLAG_VERBOSE | FLAG_TO_STDOUT | FLAG_RESTORE_XATTRS)
+#define TREE_FLAGS \
+    (FLAG_INCLUDE | FLAG_EXCLUDE | FLAG_CHOICE | FLAG_WHEN | FLAG_MODES | FLAG_REPRODUCIBLE)
 #define PACK_FLAGS \
-    (JOB_FLAGS | FLAG_LEVEL | FLAG_PRESET | FLAG_NO_SKIP | FLAG_FORCE | FLAG_BASE)
+    (JOB_FLAGS | TREE_FLAGS | FLAG_LEVEL | FLAG_PRESET | FLAG_NO_SKIP | FLAG_FORCE | FLAG_BASE | FLAG_XATTRS)
 #define APPEND_FLAGS \
-    (JOB_FLAGS | FLAG_LEVEL | FLAG_PRESET | FLAG_NO_SKIP | FLAG_BELOW)
+    (JOB_FLAGS | TREE_FLAGS | FLAG_LEVEL | FLAG_PRESET | FLAG_NO_SKIP | FLAG_BELOW)
 #define DIFF_FLAGS \
     (FLAG_THREADS | FLAG_SET | FLAG_QUIET | FLAG_JSON | FLAG_HELP | FLAG_INCLUDE | FLAG_EXCLUDE | \
      FLAG_PREFIX | FLAG_UNCHANGED | FLAG_MTIME)
@@ -45,6 +47,17 @@ const struct flag FLAGS[] = {
     {FLAG_FORCE, 'f', "force", NULL, NULL, "Replace what exists under the same name."},
     {FLAG_INCLUDE, 0, "include", "GLOB", "include", NULL},
     {FLAG_EXCLUDE, 0, "exclude", "GLOB", "exclude", NULL},
+    {FLAG_CHOICE, 0, "ignore-file", "NAME", "ignore-file", NULL},
+    {FLAG_CHOICE, 0, "max-file-size", "N", "max-file-size", NULL},
+    {FLAG_CHOICE, 0, "one-file-system", NULL, "one-file-system", NULL},
+    {FLAG_WHEN, 0, "mtime", "WHEN", NULL,
+     "Record no later modification time than this: seconds since 1970, or a time like 2026-01-01T00:00:00Z. Without it "
+     "SOURCE_DATE_EPOCH of the environment counts, where it is set."},
+    {FLAG_MODES, 0, "modes", "keep|normalise", "modes", NULL},
+    {FLAG_XATTRS, 0, "xattrs", NULL, "xattrs", NULL},
+    {FLAG_REPRODUCIBLE, 0, "reproducible", NULL, NULL,
+     "Record nothing that differs between users who have the same files: all times become that of --mtime or "
+     "SOURCE_DATE_EPOCH, or else 0; modes are normalised, hard links are files, owners and extended attributes are left out."},
     {FLAG_PREFIX, 0, "prefix", "PATH", "prefix", NULL},
     {FLAG_STRIP, 0, "strip-components", "N", "strip-components", NULL},
     {FLAG_OVERWRITE, 0, "overwrite", "refuse|replace|keep|older", "overwrite", NULL},
@@ -59,6 +72,7 @@ const struct flag FLAGS[] = {
     {FLAG_LIMITS, 0, "max-ratio", "N", "max-ratio", NULL},
     {FLAG_LIMITS, 0, "max-depth", "N", "max-depth", NULL},
     {FLAG_LIMITS, 0, "max-index", "N", "max-index", NULL},
+    {FLAG_RESTORE_XATTRS, 0, "xattrs", "user|all", "restore-xattrs", NULL},
     {FLAG_DRY_RUN, 0, "dry-run", NULL, "dry-run", NULL},
     {FLAG_VERBOSE, 'v', "verbose", NULL, NULL, "With --dry-run: print each action, one a line."},
     {FLAG_TO_STDOUT, 0, "to-stdout", NULL, NULL,

@@ -5,6 +5,7 @@
 set -u
 LC_ALL=C
 export LC_ALL
+unset SOURCE_DATE_EPOCH
 znippy=$1
 work=$(mktemp -d)
 trap 'chmod -R u+rwx "$work"; rm -rf "$work"' EXIT
