@@ -43,15 +43,15 @@ mirror=$(sed -n 's/^URIs: *\([^ ]*\).*/\1/p; s/^deb \(\[[^]]*\] \)\{0,1\}\([^ ]*
 suite=$(. /etc/os-release && echo "$VERSION_CODENAME")
 debootstrap --variant=minbase --include=gcc,libc6-dev,pkg-config "$suite" "$work/chroot" "$mirror" > "$work/debootstrap.log" 2>&1 ||
     { tail -20 "$work/debootstrap.log"; exit 1; }
-cp "$work"/*.deb packaging/debian/tests/smoke "$work/chroot/root/"
+cp "$work"/*.deb packaging/debian/tests/smoke "$work/chroot/var/tmp/"
 in_chroot() {
     chroot "$work/chroot" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root "$@"
 }
 mount -t proc proc "$work/chroot/proc"
 in_chroot dpkg --get-selections | sort > "$work/before"
 in_chroot find /usr /etc -xdev ! -type d | sort > "$work/files-before"
-in_chroot sh -c 'dpkg -i /root/*.deb'
-in_chroot sh /root/smoke
+in_chroot sh -c 'dpkg -i /var/tmp/*.deb'
+in_chroot sh /var/tmp/smoke
 in_chroot dpkg --purge znippy-tools libznippy-dev libznippy0.1
 in_chroot dpkg --get-selections | sort | diff "$work/before" -
 in_chroot find /usr /etc -xdev ! -type d | sort | diff "$work/files-before" - | grep -v 'ld\.so\.cache' | grep '^[<>]' &&
