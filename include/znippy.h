@@ -1579,9 +1579,11 @@ ZNIPPY_API void znippy_options_set_cancel(znippy_options *options, const znippy_
 
 /**
  * Packing takes files from this archive that are in it as they are in the tree, in place of the archive before; NULL
- * takes it away. Blobs are copied, and checked as they are; what is unchanged is neither read nor compressed, and the
- * new archive needs the old one no more. A file is unchanged where path, size, modification time and mode are, and it
- * was not modified just now; ZNIPPY_OPT_BASE_CHECK has its bytes compared too. With a provider all files are read.
+ * takes it away. Blobs are copied; what is unchanged is neither read nor compressed, and the new archive needs the old
+ * one no more. A file is unchanged where path, size, modification time and mode are, and it was not modified just
+ * before the base was packed; ZNIPPY_OPT_BASE_CHECK has its bytes compared too. What is taken is decoded and checked
+ * before the new archive is finished; that option spares it where the base was verified. With a provider all files are
+ * read.
  *
  * Ownership: takes a reference of its own. Threads: one at a time. Errors: ZNIPPY_E_INVALID_ARGUMENT for what is no reader,
  * ZNIPPY_E_BUSY from a callback of the reader.
@@ -1722,8 +1724,8 @@ znippy_status znippy_writer_create(const char *archive_path,
  *
  * Ownership: *writer_out is the caller's, freed by znippy_writer_free(). Threads: any.
  * Errors: any of I/O and format, ZNIPPY_E_UNSUPPORTED for an archive with something that could not be kept,
- * ZNIPPY_E_CHECKSUM later on where new bytes would rest on damaged ones, ZNIPPY_E_CHANGED at the end where another
- * archive stands there by then.
+ * ZNIPPY_E_CHECKSUM at the end where new bytes would rest on old ones that are not what the archive says,
+ * ZNIPPY_E_CHANGED at the end where another archive stands there by then.
  */
 ZNIPPY_API
 znippy_status znippy_writer_append(const char *archive_path,

@@ -194,6 +194,12 @@ impl Error {
         self
     }
 
+    /// Says in what it happened, in front of what happened.
+    pub(crate) fn within(mut self, whole: &str) -> Error {
+        self.0.message = format!("{whole}: {}", self.0.message);
+        self
+    }
+
     /// Lists what failed, for an error that stands for many.
     pub fn with_failures(mut self, failures: Vec<Error>) -> Error {
         self.0.failures = Some(failures.into());

@@ -147,6 +147,73 @@ fn what_was_modified_just_now_is_read() {
     assert_eq!(bytes_of(&open(&trees.new), "just now"), fs::read(&path).unwrap());
 }
 
+/// A file of the first tree that changes again within a tick of the clock after it was packed has the time that the base
+/// has. However long ago that is: what counts is when the base was packed.
+#[test]
+fn what_was_modified_just_before_the_base_was_packed_is_read() {
+    let trees = Trees::new();
+    fs::write(trees.tree.join("just then"), "one").unwrap();
+    pack_directory(&trees.tree, &trees.old, &options(&[(Key::Overwrite, 1)])).unwrap();
+    trees.change_secretly("just then");
+    trees.change_secretly("a-b");
+    std::thread::sleep(std::time::Duration::from_millis(2100));
+    trees.repack(&[]).unwrap();
+    let new = open(&trees.new);
+    assert_eq!(bytes_of(&new, "just then"), fs::read(trees.tree.join("just then")).unwrap());
+    assert_eq!(bytes_of(&new, "a-b"), b"sorts before a/", "an old file is not read");
+}
+
+#[test]
+fn a_base_without_a_file_proves_by_its_newest_entry_when_it_was_packed() {
+    let trees = Trees::new();
+    let at = |seconds: u64| std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    for (name, seconds) in
+        [("newest", now - 100), ("new", now - 101), ("old", now - 103), ("of the future", now + 9999)]
+    {
+        fs::write(trees.tree.join(name), name).unwrap();
+        fs::File::open(trees.tree.join(name)).unwrap().set_modified(at(seconds)).unwrap();
+    }
+    for directory in ["", "data"] {
+        fs::File::open(trees.tree.join(directory)).unwrap().set_modified(at(now - 105)).unwrap();
+    }
+    pack_directory(&trees.tree, &trees.old, &options(&[(Key::Overwrite, 1)])).unwrap();
+    let bytes = fs::read(&trees.old).unwrap();
+    let base = Archive::open_source(Box::new(MemorySource::new(Arc::new(bytes))), &Options::new()).unwrap();
+    let mut options = Options::new();
+    options.set_base(Some(Arc::new(Base(base))));
+    let names = ["newest", "new", "old", "of the future"];
+    names.iter().for_each(|name| trees.change_secretly(name));
+    pack_directory(&trees.tree, &trees.new, &options).unwrap();
+    let new = open(&trees.new);
+    let read = |name: &str| bytes_of(&new, name) != name.as_bytes();
+    assert_eq!(names.map(read), [true, true, false, true]);
+}
+
+#[test]
+fn files_are_compared_with_what_is_recorded_of_them() {
+    let trees = Trees::new();
+    fs::set_permissions(trees.tree.join("a-b"), fs::Permissions::from_mode(0o664)).unwrap();
+    let seconds = 1_600_000_000;
+    let policies = [
+        (&[(Key::Modes, 1)][..], false),
+        (&[(Key::Mtimes, 1), (Key::MtimeLimit, seconds + 1)], false),
+        // Times that are not recorded as they are would make files equal that are not.
+        (&[(Key::Mtimes, 1), (Key::MtimeLimit, seconds)], true),
+        (&[(Key::Mtimes, 2)], true),
+        (&[(Key::Mtimes, 3), (Key::MtimeLimit, seconds)], true),
+    ];
+    for (policy, read) in policies {
+        pack_directory(&trees.tree, &trees.old, &options(&[policy, &[(Key::Overwrite, 1)]].concat())).unwrap();
+        let before = fs::read(trees.tree.join("a-b")).unwrap();
+        trees.change_secretly("a-b");
+        trees.repack(policy).unwrap();
+        let new = open(&trees.new);
+        new.verify(&Options::new()).unwrap();
+        assert_eq!(bytes_of(&new, "a-b") != before, read, "{policy:?}");
+    }
+}
+
 #[test]
 fn blocks_of_which_little_is_left_are_not_copied() {
     let trees = Trees::new();

@@ -11,12 +11,14 @@
 //! filter      which entries the options mean
 //! batches     the index as Arrow record batches
 //! structure   what spans segments: order, parents, slices that add up
+//! check       blobs, slices and whole files against their hashes, by many workers
 //! verify      everything
 //! diff        what is different in another archive, or in a directory
 //! ```
 
 mod batches;
 mod cache;
+mod check;
 mod diff;
 pub(crate) mod filter;
 mod list;
@@ -29,8 +31,9 @@ mod verify;
 mod xattrs;
 
 pub use batches::{IndexBatches, LEFT_OUT_KEY};
+pub use check::{ContentCheck, Depth, SliceCheck};
 pub use diff::{Difference, Flags, Side, What};
 pub use list::{Entry, Listing};
 pub use open::{Archive, Info};
-pub use source::{FileSource, MemorySource, Source};
+pub use source::{FileSource, FileTimes, MemorySource, Source};
 pub use structure::{StructureWalk, WalkedRow};

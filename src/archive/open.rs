@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::archive::batches::Columns;
 use crate::archive::cache::{Cache, Key, Value};
-use crate::archive::source::{FileSource, Source};
+use crate::archive::source::{FileSource, FileTimes, Source};
 use crate::error::{Error, Result, Status, zeroed};
 use crate::format::codec::Decompressor;
 use crate::format::container::{FOOTER_LEN, FORMAT_VERSION, HEAD_LEN, TAIL_READ, TRAILER_LEN, Trailer};
@@ -193,6 +193,16 @@ impl Archive {
             }
             codec => Err(unsupported_codec(codec)),
         }
+    }
+
+    /// The name of the archive's file, where it is one and its name is known.
+    pub fn path(&self) -> Option<&Path> {
+        self.source.path()
+    }
+
+    /// Times of the archive's file, where it is one.
+    pub fn file_times(&self) -> Option<FileTimes> {
+        self.source.times()
     }
 
     /// Fills the buffer from an offset of the archive.

@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, StatxFlags, StatxTimestamp};
 
 use crate::error::{Error, Result, Status};
 
@@ -17,6 +17,25 @@ pub trait Source: Send + Sync {
 
     /// Fills the whole buffer from `offset`, or fails.
     fn read_exact_at(&self, offset: u64, buffer: &mut [u8]) -> Result<()>;
+
+    /// The name of the file that it is, where that is known.
+    fn path(&self) -> Option<&Path> {
+        None
+    }
+
+    /// Times of the file that it is.
+    fn times(&self) -> Option<FileTimes> {
+        None
+    }
+}
+
+/// Times of a file, in nanoseconds since the epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileTimes {
+    /// When it was made, where the file system tells.
+    pub born: Option<i64>,
+    /// When it was written to last.
+    pub modified: i64,
 }
 
 /// A file.
@@ -34,9 +53,7 @@ impl FileSource {
         let named = |error: Error| error.with_path(path);
         let file =
             rustix::fs::open(path, flags, Mode::empty()).map_err(|e| named(Error::os("can't open the archive", e)))?;
-        let mut source = FileSource::from_file(File::from(file)).map_err(named)?;
-        source.path = Some(path.to_owned());
-        Ok(source)
+        FileSource::from_file(File::from(file)).map(|source| source.named(path)).map_err(named)
     }
 
     /// Takes an open file.
@@ -49,6 +66,11 @@ impl FileSource {
             _ => return Err(Error::new(Status::NotArchive, "not a regular file, so not an archive")),
         };
         Ok(FileSource { file, size, path: None })
+    }
+
+    /// Says what errors call the file.
+    pub fn named(self, path: &Path) -> FileSource {
+        FileSource { path: Some(path.to_owned()), ..self }
     }
 }
 
@@ -69,6 +91,19 @@ impl Source for FileSource {
                 None => error,
             }
         })
+    }
+
+    fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
+    fn times(&self) -> Option<FileTimes> {
+        let wanted = StatxFlags::BTIME | StatxFlags::MTIME;
+        let stat = rustix::fs::statx(&self.file, c"", AtFlags::EMPTY_PATH, wanted).ok()?;
+        let has = |flag: StatxFlags| stat.stx_mask & flag.bits() != 0;
+        let ns = |time: StatxTimestamp| time.tv_sec.checked_mul(1_000_000_000)?.checked_add(i64::from(time.tv_nsec));
+        let modified = ns(stat.stx_mtime).filter(|_| has(StatxFlags::MTIME))?;
+        Some(FileTimes { born: ns(stat.stx_btime).filter(|_| has(StatxFlags::BTIME)), modified })
     }
 }
 

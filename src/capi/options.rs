@@ -263,9 +263,11 @@ pub unsafe extern "C" fn znippy_options_set_cancel(options: *mut znippy_options,
 }
 
 /// Packing takes files from this archive that are in it as they are in the tree, in place of the archive before; NULL
-/// takes it away. Blobs are copied, and checked as they are; what is unchanged is neither read nor compressed, and the
-/// new archive needs the old one no more. A file is unchanged where path, size, modification time and mode are, and it
-/// was not modified just now; ZNIPPY_OPT_BASE_CHECK has its bytes compared too. With a provider all files are read.
+/// takes it away. Blobs are copied; what is unchanged is neither read nor compressed, and the new archive needs the old
+/// one no more. A file is unchanged where path, size, modification time and mode are, and it was not modified just
+/// before the base was packed; ZNIPPY_OPT_BASE_CHECK has its bytes compared too. What is taken is decoded and checked
+/// before the new archive is finished; that option spares it where the base was verified. With a provider all files are
+/// read.
 ///
 /// Ownership: takes a reference of its own. Threads: one at a time. Errors: ZNIPPY_E_INVALID_ARGUMENT for what is no reader,
 /// ZNIPPY_E_BUSY from a callback of the reader.

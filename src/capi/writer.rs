@@ -120,8 +120,8 @@ pub unsafe extern "C" fn znippy_writer_create(
 ///
 /// Ownership: *writer_out is the caller's, freed by znippy_writer_free(). Threads: any.
 /// Errors: any of I/O and format, ZNIPPY_E_UNSUPPORTED for an archive with something that could not be kept,
-/// ZNIPPY_E_CHECKSUM later on where new bytes would rest on damaged ones, ZNIPPY_E_CHANGED at the end where another
-/// archive stands there by then.
+/// ZNIPPY_E_CHECKSUM at the end where new bytes would rest on old ones that are not what the archive says,
+/// ZNIPPY_E_CHANGED at the end where another archive stands there by then.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn znippy_writer_append(
     archive_path: *const c_char,

@@ -174,8 +174,8 @@ option_table! {
         "What becomes of files with the same bytes: 0 copies, 1 clones that share blocks where the file system can do that, 2 hard links where mode, time and owner are equal too.";
     MaxIndex = 55, "max-index", Int, 0, 0, i64::MAX, EXTRACT, false,
         "Refuse archives whose decoded index has more bytes than this, which bounds the memory that planning takes; 0: 1 GiB, or 64 times the archive where that is more, or 512 MiB where untrusted is set and this is not.";
-    BaseCheck = 45, "base-check", Choice, 0, 0, 1, PACK, false,
-        "Which files of a base archive are taken as unchanged: 0 those with equal path, size, time and mode, 1 those whose bytes are equal too, which has all files read.";
+    BaseCheck = 45, "base-check", Choice, 0, 0, 2, PACK, false,
+        "Which files of a base archive are taken as unchanged: 0 those with equal path, size, time and mode, 1 those whose bytes are equal too, which has all files read, 2 as 0 and without decoding what is taken, for a base that was verified.";
     HardLinks = 65, "hard-links", Choice, 0, 0, 1, PACK, false,
         "Names of one file: 0 record them as such, 1 record each as a file of its own; the bytes stand in the archive once in any case.";
 }

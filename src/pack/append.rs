@@ -9,19 +9,19 @@ use std::path::Path;
 
 use rustix::fs::{Mode, OFlags, Stat};
 
-use crate::archive::{Archive, FileSource, StructureWalk};
+use crate::archive::{Archive, ContentCheck, FileSource, StructureWalk};
 use crate::error::{Error, Result, Status};
 use crate::format::blobs::{self, Blob};
 use crate::format::container::HEAD_LEN;
 use crate::format::extra::{ExtraColumn, ExtraValue};
-use crate::format::hash::hash;
 use crate::format::index::Segment;
 use crate::format::row::{Attributes, CODEC_STORED, CODEC_ZSTD, EntryKind, Row};
 use crate::format::schema::INDEX;
 use crate::options::{Key, OPTION_TABLE, Options};
-use crate::pack::base::blob_number;
+use crate::pack::base::{blob_number, check_slices, named};
 use crate::pack::pipeline::{Pipeline, Written};
 use crate::pack::scan::{NO_MTIME, RootRecord};
+use crate::pack::sequence::Slice;
 use crate::progress::Reporter;
 
 /// An archive that is appended to.
@@ -45,7 +45,8 @@ impl Existing {
             .map_err(|errno| named(Error::os("can't open the archive", errno)))?;
         let file = File::from(file);
         let copy = file.try_clone().map_err(|error| named(Error::io("can't open the archive", &error)))?;
-        let archive = FileSource::from_file(copy).and_then(|source| Archive::open_source(Box::new(source), options));
+        let source = FileSource::from_file(copy).map(|source| source.named(path));
+        let archive = source.and_then(|source| Archive::open_source(Box::new(source), options));
         let archive = archive.map_err(named)?;
         let mut head = [0; HEAD_LEN as usize];
         archive.read_range(0, &mut head).and_then(|()| crate::format::container::check_head(&head)).map_err(named)?;
@@ -117,28 +118,30 @@ impl Existing {
                 // Nothing new is looked for in what can't be decoded.
                 if at.codec == CODEC_STORED || at.codec == CODEC_ZSTD {
                     let (start, len) = (at.block_offset as u32, walked.row.size as u32);
-                    pipeline.sequencer.adopt(walked.row.checksum, blob as u32, start, len)?;
+                    let entry = u32::try_from(walked.entry).unwrap_or(u32::MAX);
+                    pipeline.sequencer.adopt(walked.row.checksum, blob as u32, start, len, entry)?;
                 }
                 Ok(())
             })?;
         }
         for (blob, codec) in self.table.iter().zip(codecs) {
-            pipeline.adopt(Written { blob: *blob, codec }, false);
+            pipeline.adopt(Written { blob: *blob, codec });
         }
         Ok(())
     }
 
-    /// Checks a blob whose bytes are about to stand for new ones.
-    pub(super) fn check_blob(&self, number: u32) -> Result<()> {
-        let blob = &self.table[number as usize];
-        let mut bytes = crate::error::zeroed(blob.stored as usize)?;
-        self.archive.read_range(blob.offset, &mut bytes)?;
-        if hash(&bytes) == blob.hash {
-            return Ok(());
-        }
-        let why =
-            format!("the blob at offset {} of the archive is damaged; nothing can be appended to it", blob.offset);
-        Err(Error::refused(Status::Checksum, "blob.hash", why))
+    /// Checks slices that stand for new bytes: they must be what the index says.
+    pub(super) fn check(
+        &self,
+        slices: &[(Slice, u32)],
+        written: &[Written],
+        options: &Options,
+        reporter: &mut Reporter,
+    ) -> Result<()> {
+        let mut check = ContentCheck::new(self.table.len())?;
+        let blob = |block: u32| Some(block).filter(|block| (*block as usize) < self.table.len());
+        let checked = check_slices(&mut check, &self.archive, &self.table, slices, blob, written, options, reporter);
+        checked.map_err(|error| named(&self.archive, "archive, to which nothing can be appended", error))
     }
 }
 

@@ -287,9 +287,7 @@ impl Pipeline {
     /// Waits until everything is written, and lets the workers go.
     pub(super) fn drain(&mut self, reporter: &mut Reporter) -> Result<Stats> {
         self.flush(reporter)?;
-        while self.next_sequenced < self.next_unit || !self.queued.is_empty() || self.compressing > 0 {
-            self.wait(reporter)?;
-        }
+        self.catch_up(reporter)?;
         self.crew = None;
         (self.free, self.frames) = (Vec::new(), Vec::new());
         self.sequencer.end();
@@ -367,7 +365,6 @@ impl Pipeline {
                         self.claims.add(*entry, found)?;
                     }
                     out = self.sequencer.unit(buffer, read)?;
-                    self.check_touched()?;
                 }
                 Arrived::Flush => self.sequencer.flush(&mut out),
                 Arrived::EndOfFile { part, windows } => self.sequencer.end_windows(part, windows, &mut out),
@@ -382,21 +379,19 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Bytes that are not stored since they are there already must be intact where they are.
-    fn check_touched(&mut self) -> Result<()> {
-        for block in self.sequencer.take_touched() {
-            if let Some(existing) = &self.existing {
-                existing.check_blob(block)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// A blob that came from another archive; its number. Whether its bytes were `checked` as they were copied.
-    pub(super) fn adopt(&mut self, written: Written, checked: bool) -> u32 {
+    /// A blob that came from another archive and stands behind all that was written; its number.
+    pub(super) fn adopt(&mut self, written: Written) -> u32 {
         self.count_blob(&written);
         self.written.push(written);
-        self.sequencer.adopt_block(checked)
+        self.sequencer.adopt_block()
+    }
+
+    /// Waits until all blocks that were begun are written, so that blobs from elsewhere may follow.
+    pub(super) fn catch_up(&mut self, reporter: &mut Reporter) -> Result<()> {
+        while self.next_sequenced < self.next_unit || !self.queued.is_empty() || self.compressing > 0 {
+            self.wait(reporter)?;
+        }
+        Ok(())
     }
 
     fn count_blob(&mut self, written: &Written) {

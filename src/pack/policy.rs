@@ -45,6 +45,16 @@ impl Policy {
         }
     }
 
+    /// Whether a recorded time that is equal to this one of a file tells that the file had it. Times that are not
+    /// recorded as they are would make files equal that are not.
+    pub(super) fn tells_by_mtime(self, mtime_ns: i64) -> bool {
+        match self.mtimes {
+            Mtimes::Keep => true,
+            Mtimes::Clamp(limit) => mtime_ns < limit,
+            Mtimes::Drop | Mtimes::Set(_) => false,
+        }
+    }
+
     /// The mode bits to record.
     pub(super) fn mode(self, kind: EntryKind, mode: u32) -> u32 {
         match (self.normal_modes, kind) {

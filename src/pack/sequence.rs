@@ -75,10 +75,11 @@ pub(super) struct Sequencer {
     /// By class.
     pending: [Option<Pending>; 2],
     blocks: u32,
-    /// By block, of those that were there before: nobody has looked yet whether it is intact.
-    unchecked: Vec<bool>,
-    /// Blocks of those that now stand for new bytes.
-    touched: Vec<u32>,
+    /// Slices that another archive says it has, in order of their numbers, each with the number of an entry there that
+    /// has it.
+    adopted: Vec<(u32, u32)>,
+    /// Those of them that something in the new archive rests on; some several times.
+    relied_on: Vec<u32>,
     pub(super) stats: Stats,
 }
 
@@ -104,8 +105,8 @@ impl Sequencer {
             dropped: Vec::new(),
             pending: [None, None],
             blocks: 0,
-            unchecked: Vec::new(),
-            touched: Vec::new(),
+            adopted: Vec::new(),
+            relied_on: Vec::new(),
             stats: Stats::default(),
         }
     }
@@ -132,18 +133,49 @@ impl Sequencer {
     }
 
     /// A block that is there already, of which nothing is read; its number.
-    pub(super) fn adopt_block(&mut self, checked: bool) -> u32 {
-        self.unchecked.push(!checked);
+    pub(super) fn adopt_block(&mut self) -> u32 {
         self.blocks += 1;
         self.blocks - 1
     }
 
-    /// A slice of such a block: new bytes that are equal to it are not stored again.
-    pub(super) fn adopt(&mut self, checksum: Digest, block: u32, start: u32, len: u32) -> Result<u32> {
-        match self.find(&checksum) {
-            Some(number) => Ok(number),
-            None => self.insert(Slice { checksum, block, start, len }),
+    /// A slice of such a block: new bytes that are equal to it are not stored again. So says an archive, of which entry
+    /// `origin` has it; whether it is true is not known, see [`Sequencer::take_relied_on`].
+    pub(super) fn adopt(&mut self, checksum: Digest, block: u32, start: u32, len: u32, origin: u32) -> Result<u32> {
+        if let Some(number) = self.find(&checksum) {
+            return Ok(number);
         }
+        let number = self.insert(Slice { checksum, block, start, len })?;
+        if self.adopted.len() == self.adopted.capacity() {
+            reserve(&mut self.adopted, (self.slices.len() / 4).max(1024))?;
+        }
+        self.adopted.push((number, origin));
+        Ok(number)
+    }
+
+    /// Something in the new archive rests on this slice.
+    pub(super) fn rely_on(&mut self, number: u32) -> Result<()> {
+        if self.adopted.is_empty() || self.adopted.binary_search_by_key(&number, |(slice, _)| *slice).is_err() {
+            return Ok(());
+        }
+        if self.relied_on.len() == self.relied_on.capacity() {
+            let more = (self.relied_on.len() / 4).max(1024);
+            reserve(&mut self.relied_on, more)?;
+        }
+        self.relied_on.push(number);
+        Ok(())
+    }
+
+    /// Slices that were adopted and relied on, once each, with their origins: they must be what they are said to be.
+    pub(super) fn take_relied_on(&mut self) -> Vec<(Slice, u32)> {
+        let mut numbers = std::mem::take(&mut self.relied_on);
+        numbers.sort_unstable();
+        numbers.dedup();
+        let mut from = 0;
+        let origin = |number: &u32| {
+            from += self.adopted[from..].partition_point(|(slice, _)| slice < number);
+            Some((self.slices[*number as usize], self.adopted.get(from)?.1))
+        };
+        numbers.iter().filter_map(origin).collect()
     }
 
     /// A file that consists of slices that were adopted: at offsets, with the hash of the whole where one isn't the whole.
@@ -161,11 +193,6 @@ impl Sequencer {
             }
         };
         Ok(())
-    }
-
-    /// Blocks that were there before and now stand for new bytes for the first time, unchecked.
-    pub(super) fn take_touched(&mut self) -> Vec<u32> {
-        std::mem::take(&mut self.touched)
     }
 
     /// Takes up the next unit.
@@ -302,11 +329,7 @@ impl Sequencer {
     /// The slice with a piece's bytes: one that is there already, or a new one behind what the buffer keeps.
     fn place(&mut self, piece: &Piece, kept: &mut Kept, buffer: &mut [u8]) -> Result<u32> {
         if let Some(number) = self.find(&piece.checksum) {
-            let block = self.slices[number as usize].block;
-            if let Some(unchecked) = self.unchecked.get_mut(block as usize).filter(|unchecked| **unchecked) {
-                *unchecked = false;
-                self.touched.push(block);
-            }
+            self.rely_on(number)?;
             return Ok(number);
         }
         if piece.start != kept.len {

@@ -12,7 +12,7 @@ use crate::format::row::EntryKind;
 use crate::format::{container, path};
 use crate::options::{Key, Layout, Options, Overwrite};
 use crate::pack::append::Existing;
-use crate::pack::base::Reuse;
+use crate::pack::base::Base;
 use crate::pack::batch::Batch;
 use crate::pack::entries::Entries;
 use crate::pack::entry::NewEntry;
@@ -50,6 +50,8 @@ pub struct Writer {
     /// Progress is that of packing.
     packing: bool,
     root: Option<RootRecord>,
+    /// What unchanged files are taken from, once a tree was added.
+    base: Option<Base>,
     skipped: u64,
     state: State,
 }
@@ -116,6 +118,7 @@ impl Writer {
             totals: Some((0, 0)),
             packing: false,
             root: None,
+            base: None,
             skipped: 0,
             state: State::Open,
         }
@@ -217,11 +220,13 @@ impl Writer {
         let threads = threads_within_descriptors(self.options.threads());
         self.packing = false;
         let mut tree = scan::scan(source, &root, &excluded, &self.options, threads, &mut self.reporter)?;
-        let base = self.options.base();
-        let reuse = match base.as_deref() {
-            Some(base) => Some(Reuse::survey(&tree, base.as_ref(), self.reads_all(), &mut self.reporter)?),
-            None => None,
-        };
+        if let Some(base) = self.options.base().filter(|_| self.base.is_none()) {
+            self.base = Some(Base::new(base)?);
+        }
+        let below = if prefix.is_empty() { Vec::new() } else { [prefix, b"/"].concat() };
+        let reads_all = self.reads_all();
+        let survey = |base: &Base| base.survey(&tree, &below, reads_all, &self.options, &mut self.reporter);
+        let reuse = self.base.as_ref().map(survey).transpose()?;
         let plan = plan(&tree, &self.layout, reuse.as_ref().map_or(&[], |reuse| &reuse.settled))?;
         let above = NewEntry {
             mode: Some(tree.root.mode),
@@ -260,11 +265,11 @@ impl Writer {
         });
         self.go_on_packing()?;
         let mut batch = Batch::of_tree(tree, plan, prefix, root, self.pipeline.workers());
-        let Writer { entries, pipeline, reporter, .. } = self;
+        let Writer { entries, pipeline, reporter, base, .. } = self;
         pipeline.vital(|pipeline| {
             pipeline.expect(&mut batch, entries.count())?;
-            if let Some(reuse) = reuse {
-                reuse.take_over(&batch, pipeline, reporter)?;
+            if let Some((base, reuse)) = base.as_mut().zip(reuse) {
+                base.take_over(&reuse, &batch, pipeline, reporter)?;
             }
             let batch = entries.push_tree(batch, replaced)?;
             let read = pipeline.tree(&batch, reporter);
@@ -493,7 +498,7 @@ impl Writer {
 
     /// Whether files that are as in the base are read all the same: to be compared, or for providers.
     fn reads_all(&self) -> bool {
-        self.options.flag(Key::BaseCheck) || !self.options.providers().is_empty()
+        self.options.get(Key::BaseCheck) == 1 || !self.options.providers().is_empty()
     }
 
     /// Most bytes of the files of a tree that are put together for providers at a time: one that ends and one that begins.
@@ -556,6 +561,16 @@ impl Writer {
         })
     }
 
+    /// Checks what other archives say of their bytes, as far as the new one rests on it.
+    fn check_relied_on(&mut self) -> Result<()> {
+        let Writer { pipeline, base, options, reporter, .. } = self;
+        let slices = pipeline.sequencer.take_relied_on();
+        if let Some(existing) = pipeline.existing.as_ref().filter(|_| !slices.is_empty()) {
+            existing.check(&slices, &pipeline.written, options, reporter)?;
+        }
+        base.as_mut().map_or(Ok(()), |base| base.check(&slices, &pipeline.written, options, reporter))
+    }
+
     fn complete(&mut self) -> Result<Stats> {
         self.begin()?;
         if !self.packing {
@@ -564,6 +579,7 @@ impl Writer {
         self.gatherer.close(&mut self.pipeline);
         let stats = self.pipeline.drain(&mut self.reporter)?;
         self.reporter.end()?;
+        self.check_relied_on()?;
         self.reporter.begin(Phase::Finish, u64::from(self.entries.count()), 0)?;
         self.entries.close();
         let Pipeline { output, sequencer, written, claims, existing, .. } = &mut self.pipeline;
