@@ -13,6 +13,7 @@ package_of() {
     ld | objcopy | readelf) echo binutils ;;
     c++filt | strip) echo binutils ;;
     python3) echo python3 python3-venv ;;
+    go) echo golang-go ;;
     libcurl.pc) echo libcurl4-openssl-dev ;;
     fuse3.pc) echo libfuse3-dev ;;
     zlib.pc) echo zlib1g-dev ;;

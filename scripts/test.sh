@@ -91,6 +91,7 @@ if command -v valgrind > /dev/null; then
 else
     skipped valgrind "it is not installed"
 fi
+step_or_skip "Go module" scripts/test-go.sh
 # A reader that follows docs/FORMAT.md alone; it brings its own Python environment.
 if [ -x tests/stranger/run.sh ]; then
     step "a stranger's reader" tests/stranger/run.sh

@@ -1,0 +1,7 @@
+//go:build znippy_gcstress
+
+package znippy
+
+import "runtime"
+
+func stress() { runtime.GC() }

@@ -1,0 +1,3 @@
+module znippy
+
+go 1.19

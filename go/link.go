@@ -1,0 +1,7 @@
+//go:build !znippy_static
+
+package znippy
+
+// #cgo pkg-config: znippy
+// #include "callbacks.h"
+import "C"
