@@ -18,6 +18,15 @@ pub(crate) fn zeroed(len: usize) -> Option<Vec<u8>> {
     }
 }
 
+/// Gives the calling thread a mask of new files' modes of its own, which hides nothing, and returns the process's;
+/// `None`, and nothing changed, where the system doesn't allow that. For threads that are the library's own: the working
+/// directory is the thread's own from then on too.
+pub(crate) fn take_umask_away() -> Option<u32> {
+    // SAFETY: changes no memory; from then on this thread alone has the mask that is changed below.
+    let own = unsafe { libc::unshare(libc::CLONE_FS) } == 0;
+    own.then(|| rustix::process::umask(rustix::fs::Mode::empty()).as_raw_mode())
+}
+
 /// A thread's signal mask.
 pub(crate) struct SignalMask(libc::sigset_t);
 

@@ -13,6 +13,7 @@ use rustix::io::Errno;
 use crate::error::{Error, Result, Status};
 use crate::extract::handles::Handles;
 use crate::extract::job::Job;
+use crate::extract::modes::Modes;
 use crate::extract::plan::Plan;
 use crate::extract::records::{Big, Piece};
 use crate::extract::sandbox::{self, Directory, Identity, Root};
@@ -48,13 +49,14 @@ impl Unfinished {
         &self,
         job: &Job<'_>,
         directory: &Directory,
+        modes: &Modes,
         piece: &Piece,
         bytes: &[u8],
     ) -> Result<Option<bool>> {
         let big = &job.plan.bigs[piece.big as usize];
         let progress = &self.0[piece.big as usize];
         let temporary = job.root.temporary_name(u64::from(big.file));
-        let file = progress.open(job, directory, big, &temporary)?;
+        let file = progress.open(job, directory, modes, big, &temporary)?;
         sandbox::write_at(file.as_fd(), bytes, piece.offset)?;
         if let Some(part) = Part::new(bytes, piece.offset) {
             progress.parts.lock().unwrap_or_else(PoisonError::into_inner).push(part);
@@ -110,7 +112,14 @@ impl Progress {
         Err(Error::refused(Status::Checksum, "file.hash", why))
     }
 
-    fn open(&self, job: &Job<'_>, directory: &Directory, big: &Big, temporary: &[u8]) -> Result<OwnedFd> {
+    fn open(
+        &self,
+        job: &Job<'_>,
+        directory: &Directory,
+        modes: &Modes,
+        big: &Big,
+        temporary: &[u8],
+    ) -> Result<OwnedFd> {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(identity) = *made {
             drop(made);
@@ -121,7 +130,7 @@ impl Progress {
             // The rename would find out too, but after all the work.
             return Err(Error::os("can't create the file: the name is taken", Errno::EXIST));
         }
-        let file = directory.create(Cow::Borrowed(temporary), job.policy.creation_mode(node))?;
+        let file = directory.create(Cow::Borrowed(temporary), modes.creation(job.policy, node).mode)?;
         sandbox::set_size(file.as_fd(), big.size)?;
         *made = Some(file.identity()?);
         Ok(file.keep())

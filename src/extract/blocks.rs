@@ -7,6 +7,7 @@ use crate::beneath::is_out_of_descriptors;
 use crate::error::{Error, Result, Status};
 use crate::extract::handles::Handles;
 use crate::extract::job::Job;
+use crate::extract::modes::Modes;
 use crate::extract::plan::Plan;
 use crate::extract::records::{NO_BLOCK, Slice, Target};
 use crate::extract::sandbox::{self, Directory};
@@ -54,6 +55,7 @@ struct Worker<'a> {
     /// The number of the block that `block` holds, and how many of its bytes.
     decoded: Option<(u32, usize)>,
     handles: Handles,
+    modes: Modes,
 }
 
 impl<'a> Worker<'a> {
@@ -65,6 +67,7 @@ impl<'a> Worker<'a> {
             block: Vec::new(),
             decoded: None,
             handles: Handles::new(job.threads),
+            modes: Modes::of_worker(job),
         })
     }
 
@@ -157,9 +160,11 @@ impl<'a> Worker<'a> {
         let directory = self.handles.get(job.root, &job.plan.tree, node.directory)?;
         let finished = match slice.target() {
             Target::File(number) => {
-                Some(create_whole(job, directory, node, number, |file| sandbox::write_at(file, bytes, 0))?)
+                Some(create_whole(job, directory, &self.modes, node, number, |file| sandbox::write_at(file, bytes, 0))?)
             }
-            Target::Piece(piece) => job.unfinished.write(job, directory, &job.plan.pieces[piece as usize], bytes)?,
+            Target::Piece(piece) => {
+                job.unfinished.write(job, directory, &self.modes, &job.plan.pieces[piece as usize], bytes)?
+            }
         };
         if let Some(replaced) = finished {
             done.files += 1;
@@ -176,12 +181,14 @@ impl<'a> Worker<'a> {
 pub(super) fn create_whole(
     job: &Job<'_>,
     directory: &Directory,
+    modes: &Modes,
     node: &Node,
     number: u32,
     fill: impl FnOnce(BorrowedFd<'_>) -> Result<()>,
 ) -> Result<bool> {
     let name = job.plan.tree.name(node);
-    let mode = job.policy.creation_mode(node);
+    let creation = modes.creation(job.policy, node);
+    let mode = creation.mode;
     let temporary = job.root.temporary_name(u64::from(number));
     let under_its_name = if job.settings.named_last { None } else { Some(directory.create(Cow::Borrowed(name), mode)) };
     let (file, named) = match under_its_name {
@@ -190,7 +197,11 @@ pub(super) fn create_whole(
         _ => (directory.create(Cow::Borrowed(&temporary), mode)?, false),
     };
     fill(file.as_fd())?;
-    job.policy.apply(file.as_fd(), node, &job.plan.tree)?;
+    if modes.has_its_mode(file.as_fd(), creation)? {
+        job.policy.apply_time(file.as_fd(), node.mtime_ns())?;
+    } else {
+        job.policy.apply(file.as_fd(), node, &job.plan.tree)?;
+    }
     job.note_made(number, file.as_fd())?;
     let replaced = !named && job.put(directory, &temporary, name)?;
     drop(file.keep());

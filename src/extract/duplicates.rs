@@ -7,6 +7,7 @@ use std::os::fd::OwnedFd;
 use crate::error::Result;
 use crate::extract::blocks;
 use crate::extract::job::Job;
+use crate::extract::modes::Modes;
 use crate::extract::plan::Plan;
 use crate::extract::records::{Hardlink, Sharing, Target};
 use crate::extract::sandbox::Directory;
@@ -42,7 +43,16 @@ impl Duplicates {
 struct Twin {
     hash: Digest,
     /// Where they are to be one file: everything else that is recorded of them.
-    attributes: Option<(Option<u32>, Option<i64>, Owner)>,
+    attributes: Option<Attributes>,
+}
+
+/// What names of one file have in common.
+#[derive(PartialEq, Eq, Hash)]
+struct Attributes {
+    mode: Option<u32>,
+    mtime_ns: Option<i64>,
+    owner: Owner,
+    xattr_id: Option<u32>,
 }
 
 /// Takes the slices of duplicates out of the plan; they are made from the first file of their kind by path.
@@ -59,7 +69,12 @@ pub(super) fn take_out(plan: &mut Plan, how: Duplicates) -> Result<()> {
             continue;
         }
         let node = &plan.files[file as usize];
-        let attributes = (how == Duplicates::Names).then(|| (node.mode(), node.mtime_ns(), plan.tree.owner(node)));
+        let attributes = (how == Duplicates::Names).then(|| Attributes {
+            mode: node.mode(),
+            mtime_ns: node.mtime_ns(),
+            owner: plan.tree.owner(node),
+            xattr_id: plan.tree.xattr_id(node),
+        });
         let of = *firsts.entry(Twin { hash: *hash, attributes }).or_insert(file);
         if of != file {
             taken_out.insert(file);
@@ -92,7 +107,7 @@ pub(super) fn clone(
     let share = |file: std::os::fd::BorrowedFd<'_>| {
         rustix::fs::ioctl_ficlone(file, of).map_err(|errno| crate::error::Error::os("can't share the blocks", errno))
     };
-    match blocks::create_whole(job, directory, node, number, share) {
+    match blocks::create_whole(job, directory, &Modes::shared(), node, number, share) {
         Err(error) if is_refusal(error.os_code()) => Ok(None),
         result => result.map(Some),
     }

@@ -14,7 +14,7 @@ use crate::format::xattrs::Attributes as Xattrs;
 use crate::options::{Key, Options};
 
 /// The mode of new files that have none recorded; the process's mask applies.
-const DEFAULT_FILE_MODE: u32 = 0o666;
+pub(super) const DEFAULT_FILE_MODE: u32 = 0o666;
 /// The mode of new directories that have none recorded; the process's mask applies.
 pub(super) const DEFAULT_DIRECTORY_MODE: u32 = 0o777;
 
@@ -43,9 +43,9 @@ impl Policy {
         if self.restores_xattrs() { tree.set_xattrs(archive.xattr_sets()?) } else { Ok(()) }
     }
 
-    /// The mode to create a file with: nobody else reads it before it has its own.
-    pub(super) fn creation_mode(self, node: &Node) -> u32 {
-        if node.mode().is_some() { 0o600 } else { DEFAULT_FILE_MODE }
+    /// Whether files get neither owners nor extended attributes.
+    pub(super) fn sets_modes_and_times_alone(self) -> bool {
+        !self.ids && !self.restores_xattrs()
     }
 
     /// Sets what is recorded on an open file or directory.
@@ -92,10 +92,15 @@ impl Policy {
             rustix::fs::fchmod(file, Mode::from_raw_mode(mode & self.mode_mask))
                 .map_err(|errno| Error::os("can't set the mode", errno))?;
         }
-        if let Some(mtime_ns) = mtime_ns {
-            rustix::fs::futimens(file, &times(mtime_ns)).map_err(time_error)?;
+        self.apply_time(file, mtime_ns)
+    }
+
+    /// Sets the time on an open file or directory.
+    pub(super) fn apply_time(self, file: BorrowedFd<'_>, mtime_ns: Option<i64>) -> Result<()> {
+        match mtime_ns {
+            Some(mtime_ns) => rustix::fs::futimens(file, &times(mtime_ns)).map_err(time_error),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// Sets what is recorded on a symbolic link.

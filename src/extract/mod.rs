@@ -35,6 +35,7 @@ mod job;
 mod limits;
 mod links;
 mod metadata;
+mod modes;
 mod plan;
 mod prune;
 mod records;

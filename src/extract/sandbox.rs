@@ -76,6 +76,13 @@ impl Root {
         self.own
     }
 
+    /// Whether new files may inherit an access control list, as far as can be told.
+    pub(super) fn has_default_acl(&self) -> bool {
+        let Ok(readable) = self.walk.open(b"", Access::Read) else { return true };
+        let found = rustix::fs::fgetxattr(readable, c"system.posix_acl_default", &mut [0u8; 0]);
+        !matches!(found, Err(Errno::NODATA | Errno::OPNOTSUPP))
+    }
+
     /// A handle of a directory below the root, by the path in the archive; the root's own path is empty.
     pub(super) fn directory(&self, path: &[u8]) -> Result<Directory> {
         self.try_directory(path).map_err(|errno| directory_error(errno).with_entry(path))

@@ -187,8 +187,13 @@ impl Tree {
 
     /// An entry's recorded extended attributes.
     pub(super) fn xattrs(&self, node: &Node) -> Xattrs<'_> {
+        self.xattr_id(node).map(|id| self.xattr_set(id)).unwrap_or_default()
+    }
+
+    /// The number of an entry's set of extended attributes; equal sets of an archive have equal numbers.
+    pub(super) fn xattr_id(&self, node: &Node) -> Option<u32> {
         let found = self.xattr_ids.binary_search_by_key(&node.start(), |(start, _)| *start);
-        found.ok().map(|at| self.xattr_set(self.xattr_ids[at].1)).unwrap_or_default()
+        found.ok().map(|at| self.xattr_ids[at].1)
     }
 
     /// A set by its number; nothing where none are restored.
