@@ -30,6 +30,7 @@ package_of() {
     dpkg-buildpackage) echo dpkg-dev debhelper fakeroot ;;
     rpmspec) echo rpm ;;
     dh) echo debhelper ;;
+    7z) echo p7zip-full ;;
     xz) echo xz-utils ;;
     *) echo "$1" ;;
     esac
