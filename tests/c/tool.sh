@@ -2,31 +2,9 @@
 # The command-line tool as people and scripts meet it: exit codes, one-line errors, output in pipes.
 #
 # usage: tool.sh PATH_OF_ZNIPPY
-set -u
-LC_ALL=C
-export LC_ALL
-unset SOURCE_DATE_EPOCH
 znippy=$1
-work=$(mktemp -d)
-trap 'chmod -R u+rwx "$work"; rm -rf "$work"' EXIT
-cd "$work" || exit 1
-failures=0
-checks=0
-
-wrong() {
-    printf 'tool.sh: %s\n' "$*" >&2
-    failures=$((failures + 1))
-}
-
-# run CODE ARGUMENT...: runs the tool, keeps both outputs, checks the exit code.
-run() {
-    wanted=$1
-    shift
-    checks=$((checks + 1))
-    "$znippy" "$@" > out 2> err < /dev/null
-    code=$?
-    [ "$code" -eq "$wanted" ] || wrong "exit code $code instead of $wanted: $* ($(cat err))"
-}
+# shellcheck source=tests/c/tool_harness.sh
+. "$(dirname "$0")/tool_harness.sh"
 
 # One line on standard error that begins with the tool's name and holds the text and an advice.
 error_says() {
@@ -366,5 +344,4 @@ fi
 
 leftover=$(find . -maxdepth 1 -name '*tmp*' -o -maxdepth 1 -name '.*znippy*')
 [ -z "$leftover" ] || wrong "left behind: $leftover"
-echo "$checks runs, $failures failures"
-[ "$failures" -eq 0 ]
+finish

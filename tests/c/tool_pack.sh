@@ -2,33 +2,9 @@
 # What the tool packs and what it records: filters, limits, the policy for times and modes, extended attributes.
 #
 # usage: tool_pack.sh PATH_OF_ZNIPPY
-set -u
-LC_ALL=C
-export LC_ALL
-unset SOURCE_DATE_EPOCH
-umask 022
 znippy=$1
-work=$(mktemp -d)
-mounted=
-trap '[ -z "$mounted" ] || umount "$mounted"; rm -rf "$work"' EXIT
-cd "$work" || exit 1
-failures=0
-checks=0
-
-wrong() {
-    printf 'tool_pack.sh: %s\n' "$*" >&2
-    failures=$((failures + 1))
-}
-
-# run CODE ARGUMENT...: runs the tool, keeps both outputs, checks the exit code.
-run() {
-    wanted=$1
-    shift
-    checks=$((checks + 1))
-    "$znippy" "$@" > out 2> err < /dev/null
-    code=$?
-    [ "$code" -eq "$wanted" ] || wrong "exit code $code instead of $wanted: $* ($(cat err))"
-}
+# shellcheck source=tests/c/tool_harness.sh
+. "$(dirname "$0")/tool_harness.sh"
 
 # refused WORD ARGUMENT...: a usage error that names the word and leaves no archive.
 refused() {
@@ -225,5 +201,4 @@ fi
 run 2 unpack -q --xattrs some packed.znippy back3
 run 2 append --xattrs packed.znippy tree
 
-echo "$checks runs, $failures failures"
-[ "$failures" -eq 0 ]
+finish

@@ -2,31 +2,9 @@
 # The tool where something is there already: dry runs, comparison, bytes to standard output.
 #
 # usage: tool_restore.sh PATH_OF_ZNIPPY
-set -u
-LC_ALL=C
-export LC_ALL
-unset SOURCE_DATE_EPOCH
 znippy=$1
-work=$(mktemp -d)
-trap 'chmod -R u+rwx "$work"; rm -rf "$work"' EXIT
-cd "$work" || exit 1
-failures=0
-checks=0
-
-wrong() {
-    printf 'tool_restore.sh: %s\n' "$*" >&2
-    failures=$((failures + 1))
-}
-
-# run CODE ARGUMENT...: runs the tool, keeps both outputs, checks the exit code.
-run() {
-    wanted=$1
-    shift
-    checks=$((checks + 1))
-    "$znippy" "$@" > out 2> err < /dev/null
-    code=$?
-    [ "$code" -eq "$wanted" ] || wrong "exit code $code instead of $wanted: $* ($(cat err))"
-}
+# shellcheck source=tests/c/tool_harness.sh
+. "$(dirname "$0")/tool_harness.sh"
 
 out_is() {
     [ "$(cat out)" = "$1" ] || wrong "output is '$(cat out)' instead of '$1'"
@@ -127,5 +105,4 @@ if [ "$(id -u)" -eq 0 ] && command -v setpriv > /dev/null; then
     [ ! -e home/out/closed/stray ] && [ "$(stat -c %a home/out/closed)" = 555 ] || wrong "the closed directory: $(ls -l home/out)"
 fi
 
-echo "$checks runs, $failures failures"
-[ "$failures" -eq 0 ]
+finish
