@@ -466,6 +466,11 @@ struct ArrowArrayStream;
 #define ZNIPPY_OPT_DUPLICATE_PATHS 43
 
 /**
+ * Write recovery records between the blobs, so that names survive the loss of the index when an archive is salvaged.
+ */
+#define ZNIPPY_OPT_RECOVERY 56
+
+/**
  * Names of one file: 0 record them as such, 1 record each as a file of its own.
  */
 #define ZNIPPY_OPT_HARD_LINKS 65
@@ -599,6 +604,26 @@ struct ArrowArrayStream;
  * Extended attributes differ.
  */
 #define ZNIPPY_DIFFERS_XATTR 64
+
+/**
+ * znippy_salvage_report.index: there are no names.
+ */
+#define ZNIPPY_SALVAGE_INDEX_LOST 0
+
+/**
+ * znippy_salvage_report.index: the index is whole.
+ */
+#define ZNIPPY_SALVAGE_INDEX_WHOLE 1
+
+/**
+ * znippy_salvage_report.index: what was lost of it was made up for by recovery records.
+ */
+#define ZNIPPY_SALVAGE_INDEX_RECOVERED 2
+
+/**
+ * znippy_salvage_report.index: parts of it are lost, and names with them.
+ */
+#define ZNIPPY_SALVAGE_INDEX_PARTIAL 3
 
 /**
  * znippy_entry_info.mode is recorded.
@@ -1080,6 +1105,80 @@ typedef struct {
      */
     uint64_t replaced;
 } znippy_stats;
+
+/**
+ * What znippy_salvage() kept and lost; sizes are bytes. Set struct_size before the call.
+ */
+typedef struct {
+    /**
+     * sizeof(znippy_salvage_report), set by the caller.
+     */
+    uint32_t struct_size;
+    /**
+     * ZNIPPY_SALVAGE_INDEX_*: where the names come from.
+     */
+    uint32_t index;
+    /**
+     * Entries of the new archive that have their names.
+     */
+    uint64_t entries_kept;
+    /**
+     * Entries that are lost, as far as it is known that they were there.
+     */
+    uint64_t entries_lost;
+    /**
+     * Blocks that were kept without a name, as lost+found/NUMBER.
+     */
+    uint64_t blocks_nameless;
+    /**
+     * Of those: blocks whose blobs no known hash covers, as lost+found/unchecked-NUMBER.
+     */
+    uint64_t blocks_unchecked;
+    /**
+     * Bytes of files that were kept.
+     */
+    uint64_t bytes_kept;
+    /**
+     * Bytes of files that are lost, as far as their sizes are known.
+     */
+    uint64_t bytes_lost;
+    /**
+     * Blobs that were looked at.
+     */
+    uint64_t blobs;
+    /**
+     * Of those: blobs that can't be read or decoded, or some of whose slices are wrong.
+     */
+    uint64_t blobs_damaged;
+    /**
+     * Index segments that the manifest lists; 0 where it is lost.
+     */
+    uint64_t segments;
+    /**
+     * Of those: segments that are damaged.
+     */
+    uint64_t segments_lost;
+    /**
+     * Recovery records that were found whole; they are looked for where the index is not.
+     */
+    uint64_t records;
+    /**
+     * Entries that are kept without their extended attributes.
+     */
+    uint64_t xattrs_lost;
+    /**
+     * Bytes of the damaged archive.
+     */
+    uint64_t bytes_in;
+    /**
+     * Bytes of the new one.
+     */
+    uint64_t bytes_out;
+    /**
+     * Wall time in seconds.
+     */
+    double seconds;
+} znippy_salvage_report;
 
 /**
  * Append-only output through callbacks.
@@ -1700,6 +1799,29 @@ znippy_status znippy_extract_archive(const char *archive_path,
                                      const znippy_options *options,
                                      znippy_stats *stats_out,
                                      znippy_error **err);
+
+/**
+ * Writes what is whole of the damaged archive at damaged into the new archive at archive_path, which appears complete
+ * under its name or not at all. Bytes are copied as they are, after each slice was checked against its hash; a damaged
+ * block costs the files that have bytes in it and no others. Names come from the index; where that is lost, from the
+ * records that ZNIPPY_OPT_RECOVERY writes or from what is left of the index; blocks whose names are lost are kept as
+ * lost+found/NUMBER. The log function gets a warning for each entry that is lost, and information on each that is kept.
+ *
+ * Of the options, ZNIPPY_OPT_OVERWRITE, ZNIPPY_OPT_THREADS, ZNIPPY_OPT_MEMORY_LIMIT and ZNIPPY_OPT_PLAIN_INDEX count.
+ *
+ * Where something is lost, or names may be, the new archive and *report_out are written all the same, and
+ * ZNIPPY_E_PARTIAL comes back with an error that lists the entries, see znippy_error_failure().
+ *
+ * Ownership: takes nothing; report_out may be NULL. Threads: any; progress is reported on the calling one.
+ * Errors: any of I/O, ZNIPPY_E_PARTIAL, ZNIPPY_E_NOT_ARCHIVE where nothing of an archive was found, ZNIPPY_E_VERSION for
+ * archives of other format versions, ZNIPPY_E_EXISTS, ZNIPPY_E_LIMIT, ZNIPPY_E_CANCELLED.
+ */
+ZNIPPY_API
+znippy_status znippy_salvage(const char *damaged,
+                             const char *archive_path,
+                             const znippy_options *options,
+                             znippy_salvage_report *report_out,
+                             znippy_error **err);
 
 /**
  * Begins an archive that is to stand under exactly the name archive_path. It appears there, complete and synced, when

@@ -455,6 +455,19 @@ inline stats extract_archive(const std::string &archive_path, const std::string 
     return report;
 }
 
+/** What a salvage kept and lost; see znippy_salvage_report. */
+using salvage_report = znippy_salvage_report;
+
+/** Writes what is whole of a damaged archive into a new one. That something is lost is no exception: the report tells. */
+inline salvage_report salvage(const std::string &damaged, const std::string &archive_path, options_ref options = {}) {
+    detail::call call;
+    salvage_report report = detail::with_size<salvage_report>();
+    znippy_status status = znippy_salvage(detail::host_path(damaged), detail::host_path(archive_path), options.get(),
+                                          &report, call.err());
+    call.finish(status == ZNIPPY_E_PARTIAL ? ZNIPPY_OK : status);
+    return report;
+}
+
 /* ---- entries ---- */
 
 /** A run of entries: immutable, and independent of the reader that it came from. */

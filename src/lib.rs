@@ -1,12 +1,13 @@
 //! libznippy packs a directory into one archive on all cores and reads it back at any point.
 //!
 //! The map, in the order in which data flows; dependencies point from later to earlier lines of
-//! `capi -> (pack, extract, archive) -> format -> (error, options, progress)`.
+//! `capi -> salvage -> (pack, extract, archive) -> format -> (error, options, progress)`.
 //!
 //! ```text
 //! pack      a tree or entries -> an archive: scan, plan, read, dedup, compress, write, finish
 //! archive   an archive -> anything: open, look up, read, list, verify
 //! extract   an archive -> a tree
+//! salvage   a damaged archive -> a new one of what is whole
 //! format    the bytes on disk and nothing else
 //! capi      the C interface: checks pointers, converts, calls, converts back
 //! ```
@@ -36,6 +37,8 @@ pub mod pack;
 pub mod progress;
 #[forbid(unsafe_code)]
 pub mod provider;
+#[forbid(unsafe_code)]
+pub mod salvage;
 #[forbid(unsafe_code)]
 pub mod stats;
 #[forbid(unsafe_code)]

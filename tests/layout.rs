@@ -43,6 +43,11 @@ fn layouts() -> Vec<Layout> {
             bytes_stored: 136, bytes_compressed_in: 144, bytes_compressed_out: 152, bytes_holes: 160,
             bytes_index: 168, ratio: 176, seconds: 184, kept: 192, pruned: 200, created: 208, replaced: 216,
         }),
+        layout!(znippy_salvage_report: 128 {
+            struct_size: 0, index: 4, entries_kept: 8, entries_lost: 16, blocks_nameless: 24, blocks_unchecked: 32,
+            bytes_kept: 40, bytes_lost: 48, blobs: 56, blobs_damaged: 64, segments: 72, segments_lost: 80, records: 88,
+            xattrs_lost: 96, bytes_in: 104, bytes_out: 112, seconds: 120,
+        }),
         layout!(znippy_archive_info: 88 {
             struct_size: 0, format_version: 4, archive_size: 8, entries: 16, segments: 24, blobs: 32,
             payload_size: 40, index_size: 48, archive_digest: 56,

@@ -74,6 +74,7 @@ enum { OPTIONS_END = 256 };
 #define FLAG_XATTRS (UINT64_C(1) << 49)
 #define FLAG_RESTORE_XATTRS (UINT64_C(1) << 50)
 #define FLAG_REPRODUCIBLE (UINT64_C(1) << 51)
+#define FLAG_RECOVERY (UINT64_C(1) << 56)
 
 /* A flag of the command line. Where `option` is set, the flag sets that option of the library, and its help
  * and bounds come from the library. */
@@ -132,6 +133,7 @@ int run_pack(const struct request *request);
 int run_append(const struct request *request);
 int run_unpack(const struct request *request);
 int run_verify(const struct request *request);
+int run_salvage(const struct request *request);
 int run_list(const struct request *request);
 int run_cat(const struct request *request);
 int run_to_stdout(const struct request *request);
@@ -189,6 +191,10 @@ bool output_prepare(void);
 /* The counts of a job, on `out`. */
 void report_print(FILE *out, const znippy_stats *stats, bool json);
 
+/* What a verification checked and how, and what came of it, as JSON on standard output. */
+void verify_report(const struct request *request, const znippy_archive_info *info, const znippy_stats *stats,
+                   znippy_status status, const znippy_error *error);
+
 /* ---- signals ---- */
 
 /* From here on SIGINT, SIGTERM and SIGHUP trigger the token; a second one kills. */
@@ -241,5 +247,8 @@ void json_u64(struct json *json, const char *key, uint64_t value);
 void json_real(struct json *json, const char *key, double value);
 void json_hex(struct json *json, const char *key, const void *data, size_t len);
 void json_close(struct json *json);
+
+/* The counts of a job, into an object. */
+void report_fields(struct json *json, const znippy_stats *stats);
 
 #endif

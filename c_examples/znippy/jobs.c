@@ -77,6 +77,8 @@ static int broken_output(znippy_error *error) {
     return complain(CODE_FAILED, "standard output", strerror(stdout_cause), "what it got is not a whole archive");
 }
 
+static znippy_status verify(const struct request *request, znippy_stats *stats, znippy_error **error);
+
 static int run_job(const struct request *request, job_fn job, const char *verb) {
     znippy_stats stats;
     znippy_error *error = NULL;
@@ -91,7 +93,8 @@ static int run_job(const struct request *request, job_fn job, const char *verb) 
     if (status != ZNIPPY_OK && status != ZNIPPY_E_PARTIAL) {
         return stdout_cause ? broken_output(error) : complain_of(status, error, request->operands[0]);
     }
-    if (request_has(request, FLAG_STATS | FLAG_JSON)) {
+    bool reported = job == verify && request_has(request, FLAG_JSON);
+    if (!reported && request_has(request, FLAG_STATS | FLAG_JSON)) {
         report_print(to_stdout(request) ? stderr : stdout, &stats, request_has(request, FLAG_JSON));
     }
     if (request_has(request, FLAG_DRY_RUN) && !request_has(request, FLAG_QUIET | FLAG_STATS | FLAG_JSON)) {
@@ -165,16 +168,21 @@ static znippy_status unpack(const struct request *request, znippy_stats *stats, 
     return znippy_extract_archive(request->operands[0], request->operands[1], request->options, stats, error);
 }
 
+/* With --json, what was checked is told here, whatever came of it. */
 static znippy_status verify(const struct request *request, znippy_stats *stats, znippy_error **error) {
     znippy_reader *reader = NULL;
+    znippy_archive_info info = {.struct_size = sizeof info};
     znippy_status status = znippy_reader_open(request->operands[0], request->options, &reader, error);
-    if (status != ZNIPPY_OK) {
-        return status;
+    if (status == ZNIPPY_OK) {
+        status = znippy_reader_info(reader, &info, error);
     }
-    if (request_has(request, FLAG_QUICK)) {
+    if (status == ZNIPPY_OK && request_has(request, FLAG_QUICK)) {
         status = znippy_reader_verify_quick(reader, request->options, stats, error);
-    } else {
+    } else if (status == ZNIPPY_OK) {
         status = znippy_reader_verify(reader, request->options, stats, error);
+    }
+    if (request_has(request, FLAG_JSON)) {
+        verify_report(request, &info, stats, status, *error);
     }
     znippy_reader_free(reader);
     return status;

@@ -16,9 +16,12 @@
 #define TREE_FLAGS \
     (FLAG_INCLUDE | FLAG_EXCLUDE | FLAG_CHOICE | FLAG_WHEN | FLAG_MODES | FLAG_REPRODUCIBLE)
 #define PACK_FLAGS \
-    (JOB_FLAGS | TREE_FLAGS | FLAG_LEVEL | FLAG_PRESET | FLAG_NO_SKIP | FLAG_FORCE | FLAG_BASE | FLAG_XATTRS)
+    (JOB_FLAGS | TREE_FLAGS | FLAG_LEVEL | FLAG_PRESET | FLAG_NO_SKIP | FLAG_FORCE | FLAG_BASE | FLAG_XATTRS | \
+     FLAG_RECOVERY)
 #define APPEND_FLAGS \
-    (JOB_FLAGS | TREE_FLAGS | FLAG_LEVEL | FLAG_PRESET | FLAG_NO_SKIP | FLAG_BELOW)
+    (JOB_FLAGS | TREE_FLAGS | FLAG_LEVEL | FLAG_PRESET | FLAG_NO_SKIP | FLAG_BELOW | FLAG_RECOVERY)
+#define SALVAGE_FLAGS \
+    (FLAG_THREADS | FLAG_SET | FLAG_QUIET | FLAG_JSON | FLAG_HELP | FLAG_FORCE | FLAG_VERBOSE)
 #define DIFF_FLAGS \
     (FLAG_THREADS | FLAG_SET | FLAG_QUIET | FLAG_JSON | FLAG_HELP | FLAG_INCLUDE | FLAG_EXCLUDE | \
      FLAG_PREFIX | FLAG_UNCHANGED | FLAG_MTIME)
@@ -34,6 +37,8 @@ const struct command COMMANDS[] = {
     {"diff", "ARCHIVE ARCHIVE|DIR", 2, DIFF_FLAGS,
      "Print what is different in another archive or in a directory: A added, D deleted, M changed.", run_diff},
     {"verify", "ARCHIVE", 1, JOB_FLAGS | FLAG_QUICK, "Check every byte of an archive.", run_verify},
+    {"salvage", "DAMAGED ARCHIVE", 2, SALVAGE_FLAGS,
+     "Write what is whole of a damaged archive into a new one, and tell what is lost.", run_salvage},
     {"info", "ARCHIVE", 1, FLAG_JSON | FLAG_HELP, "Print digests, counts, sizes and options of an archive.", run_info},
     {NULL, NULL, 0, 0, NULL, NULL}};
 
@@ -58,6 +63,7 @@ const struct flag FLAGS[] = {
     {FLAG_REPRODUCIBLE, 0, "reproducible", NULL, NULL,
      "Record nothing that differs between users who have the same files: all times become that of --mtime or "
      "SOURCE_DATE_EPOCH, or else 0; modes are normalised, hard links are files, owners and extended attributes are left out."},
+    {FLAG_RECOVERY, 0, "recovery", NULL, "recovery", NULL},
     {FLAG_PREFIX, 0, "prefix", "PATH", "prefix", NULL},
     {FLAG_STRIP, 0, "strip-components", "N", "strip-components", NULL},
     {FLAG_OVERWRITE, 0, "overwrite", "refuse|replace|keep|older", "overwrite", NULL},
@@ -74,7 +80,7 @@ const struct flag FLAGS[] = {
     {FLAG_LIMITS, 0, "max-index", "N", "max-index", NULL},
     {FLAG_RESTORE_XATTRS, 0, "xattrs", "user|all", "restore-xattrs", NULL},
     {FLAG_DRY_RUN, 0, "dry-run", NULL, "dry-run", NULL},
-    {FLAG_VERBOSE, 'v', "verbose", NULL, NULL, "With --dry-run: print each action, one a line."},
+    {FLAG_VERBOSE, 'v', "verbose", NULL, NULL, "Print each action of --dry-run, or each entry that is salvaged, one a line."},
     {FLAG_TO_STDOUT, 0, "to-stdout", NULL, NULL,
      "Write the bytes of all files, or of those that are named, to standard output in the order of the archive."},
     {FLAG_MTIME, 0, "mtime", NULL, "diff-mtime", NULL},

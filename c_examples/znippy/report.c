@@ -34,14 +34,18 @@ static void put_lines(FILE *out, const znippy_stats *stats) {
     fprintf(out, "%-22s%.3f\n%-22s%.3f\n", "ratio", stats->ratio, "seconds", stats->seconds);
 }
 
+void report_fields(struct json *json, const znippy_stats *stats) {
+    for (size_t i = 0; i < COUNT; i++) {
+        json_u64(json, COUNTS[i].name, count_at(stats, COUNTS[i].offset));
+    }
+    json_real(json, "ratio", stats->ratio);
+    json_real(json, "seconds", stats->seconds);
+}
+
 static void put_json(FILE *out, const znippy_stats *stats) {
     struct json json;
     json_open(&json, out);
-    for (size_t i = 0; i < COUNT; i++) {
-        json_u64(&json, COUNTS[i].name, count_at(stats, COUNTS[i].offset));
-    }
-    json_real(&json, "ratio", stats->ratio);
-    json_real(&json, "seconds", stats->seconds);
+    report_fields(&json, stats);
     json_close(&json);
 }
 

@@ -142,6 +142,8 @@ pub const ZNIPPY_OPT_MAX_INDEX: u32 = 55;
 pub const ZNIPPY_OPT_BASE_CHECK: u32 = 45;
 /// What to do with an entry whose path was added to a writer before: 0 refuse it, 1 let it replace the earlier one.
 pub const ZNIPPY_OPT_DUPLICATE_PATHS: u32 = 43;
+/// Write recovery records between the blobs, so that names survive the loss of the index when an archive is salvaged.
+pub const ZNIPPY_OPT_RECOVERY: u32 = 56;
 /// Names of one file: 0 record them as such, 1 record each as a file of its own.
 pub const ZNIPPY_OPT_HARD_LINKS: u32 = 65;
 
@@ -202,6 +204,15 @@ pub const ZNIPPY_DIFFERS_OWNER: u32 = 32;
 /// Extended attributes differ.
 pub const ZNIPPY_DIFFERS_XATTR: u32 = 64;
 
+/// znippy_salvage_report.index: there are no names.
+pub const ZNIPPY_SALVAGE_INDEX_LOST: u32 = 0;
+/// znippy_salvage_report.index: the index is whole.
+pub const ZNIPPY_SALVAGE_INDEX_WHOLE: u32 = 1;
+/// znippy_salvage_report.index: what was lost of it was made up for by recovery records.
+pub const ZNIPPY_SALVAGE_INDEX_RECOVERED: u32 = 2;
+/// znippy_salvage_report.index: parts of it are lost, and names with them.
+pub const ZNIPPY_SALVAGE_INDEX_PARTIAL: u32 = 3;
+
 /// znippy_entry_info.mode is recorded.
 pub const ZNIPPY_ENTRY_HAS_MODE: u32 = 1;
 /// znippy_entry_info.mtime_ns is recorded.
@@ -250,6 +261,7 @@ mod tests {
     use crate::options::{Key, OPTION_TABLE};
     use crate::progress::{LogLevel, Phase, UNKNOWN};
     use crate::provider::ColumnType;
+    use crate::salvage::Index;
 
     /// Pairs of a constant's name and its value.
     macro_rules! named {
@@ -337,6 +349,7 @@ mod tests {
             ZNIPPY_OPT_DUPLICATES,
             ZNIPPY_OPT_MAX_INDEX,
             ZNIPPY_OPT_BASE_CHECK,
+            ZNIPPY_OPT_RECOVERY,
             ZNIPPY_OPT_HARD_LINKS,
         );
         let constants: Vec<_> = constants.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
@@ -389,6 +402,13 @@ mod tests {
             (ZNIPPY_COLUMN_BINARY, ColumnType::Binary),
         ];
         assert!(columns.iter().all(|(number, known)| ColumnType::from_number(*number) == Some(*known)));
+        let indexes = [
+            (ZNIPPY_SALVAGE_INDEX_LOST, Index::Lost),
+            (ZNIPPY_SALVAGE_INDEX_WHOLE, Index::Whole),
+            (ZNIPPY_SALVAGE_INDEX_RECOVERED, Index::Recovered),
+            (ZNIPPY_SALVAGE_INDEX_PARTIAL, Index::Partial),
+        ];
+        assert!(indexes.iter().all(|(number, index)| *number == *index as u32));
         assert_eq!(ZNIPPY_UNKNOWN, UNKNOWN);
         assert_eq!((ZNIPPY_LOG_WARNING, ZNIPPY_LOG_INFO), (LogLevel::Warning as i32, LogLevel::Info as i32));
     }

@@ -7,12 +7,12 @@ use super::boundary::guarded;
 use super::error::znippy_error;
 use super::options::{snapshot, znippy_options};
 use super::pointer::{Out, host_path};
-use super::types::{znippy_stats, znippy_status};
+use super::types::{znippy_salvage_report, znippy_stats, znippy_status};
 use crate::archive::Archive;
 use crate::error::Result;
 use crate::options::Options;
 use crate::stats::Stats;
-use crate::{extract, pack};
+use crate::{extract, pack, salvage};
 
 /// Packs the directory src_dir into the archive archive_path, which appears complete under its name or not at
 /// all, and may not exist unless ZNIPPY_OPT_OVERWRITE says so. The bytes don't depend on the number of threads,
@@ -75,6 +75,70 @@ pub unsafe extern "C" fn znippy_extract_archive(
     };
     // SAFETY: null or writable as the header demands.
     unsafe { guarded(err, body) }
+}
+
+/// Writes what is whole of the damaged archive at damaged into the new archive at archive_path, which appears complete
+/// under its name or not at all. Bytes are copied as they are, after each slice was checked against its hash; a damaged
+/// block costs the files that have bytes in it and no others. Names come from the index; where that is lost, from the
+/// records that ZNIPPY_OPT_RECOVERY writes or from what is left of the index; blocks whose names are lost are kept as
+/// lost+found/NUMBER. The log function gets a warning for each entry that is lost, and information on each that is kept.
+///
+/// Of the options, ZNIPPY_OPT_OVERWRITE, ZNIPPY_OPT_THREADS, ZNIPPY_OPT_MEMORY_LIMIT and ZNIPPY_OPT_PLAIN_INDEX count.
+///
+/// Where something is lost, or names may be, the new archive and *report_out are written all the same, and
+/// ZNIPPY_E_PARTIAL comes back with an error that lists the entries, see znippy_error_failure().
+///
+/// Ownership: takes nothing; report_out may be NULL. Threads: any; progress is reported on the calling one.
+/// Errors: any of I/O, ZNIPPY_E_PARTIAL, ZNIPPY_E_NOT_ARCHIVE where nothing of an archive was found, ZNIPPY_E_VERSION for
+/// archives of other format versions, ZNIPPY_E_EXISTS, ZNIPPY_E_LIMIT, ZNIPPY_E_CANCELLED.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn znippy_salvage(
+    damaged: *const c_char,
+    archive_path: *const c_char,
+    options: *const znippy_options,
+    report_out: *mut znippy_salvage_report,
+    err: *mut *mut znippy_error,
+) -> znippy_status {
+    let body = || {
+        // SAFETY: null or as the header demands.
+        let (damaged, archive, options, out) = unsafe {
+            (
+                host_path(damaged, "damaged")?,
+                host_path(archive_path, "archive_path")?,
+                snapshot(options)?,
+                Out::optional(report_out, "report_out")?,
+            )
+        };
+        let outcome = salvage::salvage(damaged, archive, &options)?;
+        if let Some(out) = out {
+            write_report(out, &outcome.report);
+        }
+        outcome.error().map_or(Ok(()), Err)
+    };
+    // SAFETY: null or writable as the header demands.
+    unsafe { guarded(err, body) }
+}
+
+fn write_report(out: Out<znippy_salvage_report>, report: &salvage::Report) {
+    out.write(&znippy_salvage_report {
+        struct_size: 0,
+        index: report.index as u32,
+        entries_kept: report.entries_kept,
+        entries_lost: report.entries_lost,
+        blocks_nameless: report.blocks_nameless,
+        blocks_unchecked: report.blocks_unchecked,
+        bytes_kept: report.bytes_kept,
+        bytes_lost: report.bytes_lost,
+        blobs: report.blobs,
+        blobs_damaged: report.blobs_damaged,
+        segments: report.segments,
+        segments_lost: report.segments_lost,
+        records: report.records,
+        xattrs_lost: report.xattrs_lost,
+        bytes_in: report.bytes_in,
+        bytes_out: report.bytes_out,
+        seconds: report.seconds,
+    });
 }
 
 /// Restores a tree. The report goes to the host also where the job was done in part.

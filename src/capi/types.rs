@@ -146,6 +146,46 @@ pub struct znippy_stats {
     pub replaced: u64,
 }
 
+/// What znippy_salvage() kept and lost; sizes are bytes. Set struct_size before the call.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct znippy_salvage_report {
+    /// sizeof(znippy_salvage_report), set by the caller.
+    pub struct_size: u32,
+    /// ZNIPPY_SALVAGE_INDEX_*: where the names come from.
+    pub index: u32,
+    /// Entries of the new archive that have their names.
+    pub entries_kept: u64,
+    /// Entries that are lost, as far as it is known that they were there.
+    pub entries_lost: u64,
+    /// Blocks that were kept without a name, as lost+found/NUMBER.
+    pub blocks_nameless: u64,
+    /// Of those: blocks whose blobs no known hash covers, as lost+found/unchecked-NUMBER.
+    pub blocks_unchecked: u64,
+    /// Bytes of files that were kept.
+    pub bytes_kept: u64,
+    /// Bytes of files that are lost, as far as their sizes are known.
+    pub bytes_lost: u64,
+    /// Blobs that were looked at.
+    pub blobs: u64,
+    /// Of those: blobs that can't be read or decoded, or some of whose slices are wrong.
+    pub blobs_damaged: u64,
+    /// Index segments that the manifest lists; 0 where it is lost.
+    pub segments: u64,
+    /// Of those: segments that are damaged.
+    pub segments_lost: u64,
+    /// Recovery records that were found whole; they are looked for where the index is not.
+    pub records: u64,
+    /// Entries that are kept without their extended attributes.
+    pub xattrs_lost: u64,
+    /// Bytes of the damaged archive.
+    pub bytes_in: u64,
+    /// Bytes of the new one.
+    pub bytes_out: u64,
+    /// Wall time in seconds.
+    pub seconds: f64,
+}
+
 /// Facts about an open archive; sizes are bytes. Set struct_size before the call.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
@@ -393,6 +433,10 @@ unsafe impl Sized32 for znippy_stats {
 // SAFETY: as above.
 unsafe impl Sized32 for znippy_difference {
     const MINIMUM: usize = offset_of!(znippy_difference, new_gid) + size_of::<u32>();
+}
+// SAFETY: as above.
+unsafe impl Sized32 for znippy_salvage_report {
+    const MINIMUM: usize = offset_of!(znippy_salvage_report, seconds) + size_of::<f64>();
 }
 // SAFETY: as above.
 unsafe impl Sized32 for znippy_archive_info {

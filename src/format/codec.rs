@@ -166,6 +166,18 @@ impl Decompressor {
     }
 }
 
+/// The content size that a frame says at its start, if it is one such as archives have: with neither checksum nor
+/// dictionary.
+pub fn block_len(start: &[u8]) -> Option<u64> {
+    let plain = start.get(4).is_some_and(|descriptor| descriptor & 0b111 == 0);
+    zstd_safe::get_frame_content_size(start).ok().flatten().filter(|_| plain)
+}
+
+/// Bytes of the frame that `bytes` begin with, if all of it is there.
+pub fn frame_len(bytes: &[u8]) -> Option<usize> {
+    zstd_safe::find_frame_compressed_size(bytes).ok()
+}
+
 /// One frame and nothing else, that says it holds `len` bytes.
 fn check_frame(frame: &[u8], len: usize) -> Result<()> {
     let one_frame = zstd_safe::find_frame_compressed_size(frame) == Ok(frame.len());

@@ -297,10 +297,31 @@ pub struct Segment {
 impl Segment {
     /// Decodes and checks a segment.
     pub fn decode(stream: Vec<u8>, expected: &Expected<'_>) -> Result<Segment> {
-        let bytes = stream.len();
         ipc_guard::check(&stream, &schema::INDEX, Some(expected.rows))?;
+        let mut segment = Segment::of_stream(stream)?;
+        segment.first_rows = segment.check(expected)?;
+        Ok(segment)
+    }
+
+    /// The same for a segment of which no manifest says what it must agree with.
+    pub fn decode_alone(stream: Vec<u8>, payload_end: u64) -> Result<Segment> {
+        ipc_guard::check(&stream, &schema::INDEX, None)?;
+        let mut segment = Segment::of_stream(stream)?;
+        let rows = segment.rows();
+        if rows == 0 || rows > MAX_SEGMENT_ROWS {
+            return Err(Error::corrupt("index.entries", "a segment has no rows, or too many"));
+        }
+        let entries = segment.chunk_seq.values().iter().filter(|seq| **seq == 0).count();
+        let highest = [0xFF; path::MAX_PATH + 1];
+        let expected = Expected { rows, entries, first_path: &[], last_path: &highest, payload_end };
+        segment.first_rows = segment.check(&expected)?;
+        Ok(segment)
+    }
+
+    fn of_stream(stream: Vec<u8>) -> Result<Segment> {
+        let bytes = stream.len();
         let batch = decode_stream(stream)?;
-        let mut segment = Segment {
+        Ok(Segment {
             relative_path: typed(&batch, "relative_path")?,
             chunk_seq: typed(&batch, "chunk_seq")?,
             fdata_offset: typed(&batch, "fdata_offset")?,
@@ -327,9 +348,7 @@ impl Segment {
             first_rows: Vec::new(),
             bytes,
             batch,
-        };
-        segment.first_rows = segment.check(expected)?;
-        Ok(segment)
+        })
     }
 
     /// Rows.

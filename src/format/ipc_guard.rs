@@ -76,6 +76,20 @@ pub fn unknown_columns(stream: &[u8], columns: &[Column]) -> Result<Vec<(String,
     Ok(named.filter(|(name, _)| columns.iter().all(|column| column.name != name)).collect())
 }
 
+/// Bytes of the stream that `bytes` begin with.
+///
+/// # Errors
+/// `E_CORRUPT` where they begin with none, or it goes on behind them.
+pub fn stream_len(bytes: &[u8]) -> Result<usize> {
+    let mut walk = Walk { rest: bytes };
+    walk.schema()?;
+    walk.message()?;
+    match walk.prefix()? {
+        (CONTINUATION, 0) => Ok(bytes.len() - walk.rest.len()),
+        _ => Err(refuse("the stream has more than one batch")),
+    }
+}
+
 struct Walk<'a> {
     rest: &'a [u8],
 }

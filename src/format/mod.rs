@@ -7,6 +7,7 @@
 //! extra       columns behind the fixed ones
 //! blobs       the blob table: a record a blob
 //! xattrs      sets of extended attributes
+//! recovery    the index a second time, in between the blobs
 //! ipc_guard   the walk over an Arrow stream before arrow sees it
 //! schema      the columns, once, for writing, reading and guarding
 //! path        rules for names; the escape for names that are not UTF-8
@@ -26,6 +27,7 @@ pub mod ipc_guard;
 pub mod manifest;
 pub mod path;
 pub mod portable;
+pub mod recovery;
 pub mod row;
 pub mod schema;
 pub mod xattrs;

@@ -176,6 +176,8 @@ option_table! {
         "Refuse archives whose decoded index has more bytes than this, which bounds the memory that planning takes; 0: 1 GiB, or 64 times the archive where that is more, or 512 MiB where untrusted is set and this is not.";
     BaseCheck = 45, "base-check", Choice, 0, 0, 2, PACK, false,
         "Which files of a base archive are taken as unchanged: 0 those with equal path, size, time and mode, 1 those whose bytes are equal too, which has all files read, 2 as 0 and without decoding what is taken, for a base that was verified.";
+    Recovery = 56, "recovery", Flag, 0, 0, 1, PACK, true,
+        "Write recovery records between the blobs, so that names survive the loss of the index when an archive is salvaged.";
     HardLinks = 65, "hard-links", Choice, 0, 0, 1, PACK, false,
         "Names of one file: 0 record them as such, 1 record each as a file of its own; the bytes stand in the archive once in any case.";
 }

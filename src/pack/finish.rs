@@ -10,6 +10,7 @@ use crate::format::extra::{ExtraColumn, ExtraValue};
 use crate::format::hash::{Digest, hash};
 use crate::format::index::SegmentBuilder;
 use crate::format::manifest::{Manifest, Part, SECTION_TYPE};
+use crate::format::recovery::What;
 use crate::format::row::{Attributes, CODEC_STORED, EntryKind, Location, Row};
 use crate::format::schema::{self, Metadata, VERSION_KEY};
 use crate::format::xattrs::ROOT_KEY;
@@ -23,6 +24,7 @@ use crate::pack::merge::{InOrder, Parents, Passing};
 use crate::pack::output::Output;
 use crate::pack::pipeline::Written;
 use crate::pack::policy::Policy;
+use crate::pack::recovery::Recorder;
 use crate::pack::scan::{NO_MODE, NO_MTIME, Record, RootRecord, Tree};
 use crate::pack::sequence::{FileContent, Sequencer, Slice};
 use crate::pack::xattrs::XattrTable;
@@ -30,7 +32,7 @@ use crate::progress::Reporter;
 use crate::stats::Stats;
 
 /// Level of index segments: what higher ones save on hashes and numbers is not worth their time.
-const INDEX_LEVEL: i32 = 3;
+pub(super) const INDEX_LEVEL: i32 = 3;
 
 /// What the finish starts from.
 pub(super) struct Packed<'a> {
@@ -43,60 +45,52 @@ pub(super) struct Packed<'a> {
     pub(super) existing: Option<&'a Existing>,
     /// What is recorded of the archive's root, where a tree was added there.
     pub(super) root: Option<&'a RootRecord>,
+    /// Where recovery records are asked for.
+    pub(super) recorder: Option<&'a mut Recorder>,
 }
 
 /// Writes everything behind the blobs and completes the statistics.
 pub(super) fn finish(
-    packed: &Packed<'_>,
+    mut packed: Packed<'_>,
     mut stats: Stats,
     options: &Options,
     output: &mut Output,
     reporter: &mut Reporter,
 ) -> Result<Stats> {
-    let payload_end = output.position();
-    let dropped = packed.sequencer.dropped();
+    let mut recorder = packed.recorder.take();
+    let packed = &packed;
     let links = packed.entries.links()?;
     let xattrs = number_xattrs(packed, &links)?;
-    let policy = Policy::new(options);
     let mut manifest = Manifest { metadata: metadata(packed.root, &xattrs, options), ..Manifest::default() };
-    manifest.sections.push(write_blob_table(packed, output)?);
-    let level = (!options.flag(Key::PlainIndex)).then_some(INDEX_LEVEL);
-    manifest.sections.extend(xattrs.write(level, output)?);
+    let mut records: Vec<blobs::Blob> = packed.written.iter().map(|written| written.blob).collect();
+    let index = Index { packed, links: &links, xattrs: &xattrs, options };
     let old_columns = packed.existing.map_or(&[][..], Existing::columns);
     let (columns, places) = put_behind(old_columns, packed.claims.columns())?;
-    let mut writer = IndexWriter::new(&columns, &manifest.metadata, options, output)?;
-    let mut old = packed.existing.map(OldEntries::new);
-    writer.parents = old.as_ref().map(|_| Parents::default());
-    let mut in_order = InOrder::new(packed.entries.batches())?;
-    while let Some(Passing { batch, record, number, path }) = in_order.next() {
-        let file = links.file(batch, number);
-        let gone = packed.entries.is_gone(number);
-        if record.skipped || gone || dropped.binary_search(&file).is_ok() {
-            stats.skipped += u64::from(!record.skipped && !gone);
-            continue;
+    if let Some(recorder) = &mut recorder {
+        let mut copies = IndexWriter::new(&columns, &manifest.metadata, options, output)?;
+        copies.recorder = Some(recorder);
+        let segments = index.write(&places, copies, &mut stats.clone(), None)?.len() as u32;
+        if let Some((content, sets)) = xattrs.content() {
+            recorder.write(What::Xattrs, sets, content, output)?;
         }
-        if let Some(old) = &mut old {
-            pass_old(old, Some((path, record.kind)), options, &mut writer, &mut stats)?;
-        }
-        let first = links.first(file);
-        let target = (first != number && record.kind.has_bytes()).then(|| links.path(first));
-        // All names of a file are one inode, so its size, mode and times are those of the name that was read.
-        let batch = if file == number { batch } else { links.batch(file) };
-        let record = &batch.tree.records[(file - batch.first) as usize];
-        let target = target.as_deref();
-        let claim = packed.claims.get(file);
-        let (tree, repo) = (&batch.tree, options.repo());
-        let entry = Entry { tree, packed, xattrs: &xattrs, policy, record, path, target, repo, claim, places: &places };
-        entry.write(file, &mut writer, &mut stats)?;
-        reporter.counters().add(1, 0);
-        if number.is_multiple_of(1024) {
-            reporter.tick(Some(path))?;
-        }
+        recorder.write(What::End, segments, &[], output)?;
+        records.extend_from_slice(recorder.fillers());
+        records.sort_unstable_by_key(|blob| blob.offset);
     }
-    if let Some(old) = &mut old {
-        pass_old(old, None, options, &mut writer, &mut stats)?;
-    }
-    manifest.segments = writer.end()?;
+    let payload_end = output.position();
+    manifest.sections.push(write_blob_table(&records, output)?);
+    let level = (!options.flag(Key::PlainIndex)).then_some(INDEX_LEVEL);
+    manifest.sections.extend(xattrs.write(level, output)?);
+    let writer = IndexWriter::new(&columns, &manifest.metadata, options, output)?;
+    manifest.segments = index.write(&places, writer, &mut stats, Some(reporter))?;
+    seal(&manifest, output)?;
+    stats.bytes_out = output.position();
+    stats.bytes_index = stats.bytes_out - (payload_end - crate::format::container::HEAD_LEN);
+    Ok(stats)
+}
+
+/// Writes the manifest and what is behind it.
+pub(super) fn seal(manifest: &Manifest, output: &mut Output) -> Result<()> {
     let stream = manifest.encode()?;
     if stream.len() as u64 > MAX_MANIFEST {
         let why =
@@ -105,10 +99,63 @@ pub(super) fn finish(
     }
     let trailer = Trailer::seal(&stream, output.position());
     output.append(&stream)?;
-    output.append(&trailer.encode())?;
-    stats.bytes_out = output.position();
-    stats.bytes_index = stats.bytes_out - (payload_end - crate::format::container::HEAD_LEN);
-    Ok(stats)
+    output.append(&trailer.encode())
+}
+
+/// What rows are made from.
+struct Index<'a> {
+    packed: &'a Packed<'a>,
+    links: &'a Links<'a>,
+    xattrs: &'a XattrTable,
+    options: &'a Options,
+}
+
+impl Index<'_> {
+    /// Writes the rows of all entries. The columns of providers are at `places`.
+    fn write(
+        &self,
+        places: &[usize],
+        mut writer: IndexWriter<'_>,
+        stats: &mut Stats,
+        mut reporter: Option<&mut Reporter>,
+    ) -> Result<Vec<Part>> {
+        let Index { packed, links, xattrs, options } = *self;
+        let dropped = packed.sequencer.dropped();
+        let policy = Policy::new(options);
+        let mut old = packed.existing.map(OldEntries::new);
+        writer.parents = old.as_ref().map(|_| Parents::default());
+        let mut in_order = InOrder::new(packed.entries.batches())?;
+        while let Some(Passing { batch, record, number, path }) = in_order.next() {
+            let file = links.file(batch, number);
+            let gone = packed.entries.is_gone(number);
+            if record.skipped || gone || dropped.binary_search(&file).is_ok() {
+                stats.skipped += u64::from(!record.skipped && !gone);
+                continue;
+            }
+            if let Some(old) = &mut old {
+                pass_old(old, Some((path, record.kind)), options, &mut writer, stats)?;
+            }
+            let first = links.first(file);
+            let target = (first != number && record.kind.has_bytes()).then(|| links.path(first));
+            // All names of a file are one inode, so its size, mode and times are those of the name that was read.
+            let batch = if file == number { batch } else { links.batch(file) };
+            let record = &batch.tree.records[(file - batch.first) as usize];
+            let target = target.as_deref();
+            let claim = packed.claims.get(file);
+            let (tree, repo) = (&batch.tree, options.repo());
+            let entry = Entry { tree, packed, xattrs, policy, record, path, target, repo, claim, places };
+            entry.write(file, &mut writer, stats)?;
+            let Some(reporter) = &mut reporter else { continue };
+            reporter.counters().add(1, 0);
+            if number.is_multiple_of(1024) {
+                reporter.tick(Some(path))?;
+            }
+        }
+        if let Some(old) = &mut old {
+            pass_old(old, None, options, &mut writer, stats)?;
+        }
+        writer.end()
+    }
 }
 
 /// Passes the entries of the old archive that come before the next new one, and decides about one with its path.
@@ -206,9 +253,9 @@ fn metadata(root: Option<&RootRecord>, xattrs: &XattrTable, options: &Options) -
     metadata
 }
 
-fn write_blob_table(packed: &Packed<'_>, output: &mut Output) -> Result<Part> {
-    let records: Vec<blobs::Blob> = packed.written.iter().map(|written| written.blob).collect();
-    let bytes = blobs::encode(&records);
+/// Writes the blob table: the records of all blobs and fillers, in order of offset.
+pub(super) fn write_blob_table(records: &[blobs::Blob], output: &mut Output) -> Result<Part> {
+    let bytes = blobs::encode(records);
     let part = Part {
         pkg_type: SECTION_TYPE,
         module_name: blobs::SECTION_NAME.into(),
@@ -223,8 +270,10 @@ fn write_blob_table(packed: &Packed<'_>, output: &mut Output) -> Result<Part> {
 }
 
 /// Cuts rows into segments and writes them.
-struct IndexWriter<'a> {
+pub(crate) struct IndexWriter<'a> {
     output: &'a mut Output,
+    /// Where segments go into recovery records.
+    recorder: Option<&'a mut Recorder>,
     schema: arrow_schema::SchemaRef,
     compressor: Option<Compressor>,
     frame: Vec<u8>,
@@ -237,7 +286,7 @@ struct IndexWriter<'a> {
 }
 
 impl<'a> IndexWriter<'a> {
-    fn new(
+    pub(super) fn new(
         extras: &[ExtraColumn],
         metadata: &Metadata,
         options: &Options,
@@ -246,6 +295,7 @@ impl<'a> IndexWriter<'a> {
         let plain = options.flag(Key::PlainIndex);
         Ok(IndexWriter {
             output,
+            recorder: None,
             schema: schema::index(extras, metadata),
             compressor: if plain { None } else { Some(Compressor::new(INDEX_LEVEL)?) },
             frame: Vec::new(),
@@ -257,7 +307,12 @@ impl<'a> IndexWriter<'a> {
         })
     }
 
-    fn push<'v>(&mut self, row: &Row<'_>, values: impl IntoIterator<Item = (usize, ExtraValue<'v>)>) -> Result<()> {
+    /// The next row, with values of additional columns by their numbers.
+    pub(crate) fn push<'v>(
+        &mut self,
+        row: &Row<'_>,
+        values: impl IntoIterator<Item = (usize, ExtraValue<'v>)>,
+    ) -> Result<()> {
         self.labels.row(row);
         if row.chunk_seq == 0 {
             if let Some(parents) = &mut self.parents {
@@ -289,6 +344,11 @@ impl<'a> IndexWriter<'a> {
         if stream.len() as u64 > MAX_BLOCK {
             return Err(Error::new(Status::Limit, "a segment of the index would be over 64 MiB"));
         }
+        if let Some(recorder) = &mut self.recorder {
+            recorder.write(What::Segment, self.parts.len() as u32, &stream, self.output)?;
+            self.parts.push(part);
+            return Ok(());
+        }
         let padding = self.output.position().next_multiple_of(SEGMENT_ALIGN) - self.output.position();
         self.output.append(&[0; SEGMENT_ALIGN as usize][..padding as usize])?;
         part.offset = self.output.position();
@@ -307,7 +367,8 @@ impl<'a> IndexWriter<'a> {
         Ok(())
     }
 
-    fn end(mut self) -> Result<Vec<Part>> {
+    /// After the last row: the segments.
+    pub(super) fn end(mut self) -> Result<Vec<Part>> {
         if !self.builder.is_empty() {
             self.write()?;
         }

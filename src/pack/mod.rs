@@ -26,6 +26,8 @@ mod plan;
 mod policy;
 mod probe;
 mod read;
+mod recovery;
+pub(crate) mod rewrite;
 mod scan;
 mod sequence;
 mod writer;

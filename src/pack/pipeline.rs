@@ -24,6 +24,7 @@ use crate::pack::claims::{Claimer, Claims};
 use crate::pack::compress::{Blob, Packer};
 use crate::pack::output::Output;
 use crate::pack::read::{ReadUnit, Reader, Task};
+use crate::pack::recovery::Recorder;
 use crate::pack::sequence::{Block, Sequenced, Sequencer};
 use crate::progress::{CancelToken, Reporter};
 use crate::stats::Stats;
@@ -93,6 +94,8 @@ pub(super) struct Pipeline {
     claimer: Arc<Claimer>,
     /// What metadata providers found.
     pub(super) claims: Claims,
+    /// Writes recovery records, where they are asked for.
+    pub(super) recorder: Option<Recorder>,
     crew: Option<Crew>,
     budget: Budget,
     next_unit: usize,
@@ -128,6 +131,7 @@ impl Pipeline {
             existing: None,
             claimer: Arc::new(Claimer::new(options.providers())),
             claims: Claims::new(options.providers()),
+            recorder: None,
             crew: None,
             budget: Budget { threads: 0, buffers: 0 },
             next_unit: 0,
@@ -176,6 +180,7 @@ impl Pipeline {
             return Ok(());
         }
         self.budget = budget(&self.options, &self.layout, longest, parked, assembled)?;
+        self.record()?;
         let stop = CancelToken::new();
         let (units, unit_receiver) = unbounded::<Begun>();
         let (blocks, block_receiver) = unbounded::<(Block, Vec<u8>)>();
@@ -199,6 +204,17 @@ impl Pipeline {
         })?;
         // Only workers hold the other ends from here on, so that their loss is noticed.
         self.crew = Some(Crew { units, blocks, done, stop, workers });
+        Ok(())
+    }
+
+    /// Begins to write recovery records, where the options ask for them.
+    pub(super) fn record(&mut self) -> Result<()> {
+        if self.recorder.is_none() {
+            self.recorder = Recorder::new(&self.options)?;
+            if self.recorder.is_some() {
+                self.sequencer.keep_log();
+            }
+        }
         Ok(())
     }
 
@@ -227,6 +243,7 @@ impl Pipeline {
 
     /// Reads all units of a tree. Blocks of it may still be on their way when this returns.
     pub(super) fn tree(&mut self, batch: &Arc<Batch>, reporter: &mut Reporter) -> Result<()> {
+        self.recorder.iter_mut().for_each(|recorder| recorder.tree(batch));
         for number in 0..batch.plan.units {
             if batch.plan.begins_class(number) {
                 self.flush(reporter)?;
@@ -395,6 +412,9 @@ impl Pipeline {
     }
 
     fn count_blob(&mut self, written: &Written) {
+        if written.blob.decoded == 0 {
+            return;
+        }
         self.stats.blocks += 1;
         if written.codec == CODEC_STORED {
             self.stats.bytes_stored += written.blob.stored;
@@ -412,6 +432,10 @@ impl Pipeline {
             let record = blobs::Blob { offset, stored, decoded: blob.len as u64, hash: blob.hash };
             let written = Written { blob: record, codec: blob.codec };
             self.count_blob(&written);
+            if let (Some(recorder), Some(noted)) = (&mut self.recorder, self.sequencer.take_noted(blob.number)) {
+                let slice = |number| *self.sequencer.slice(number);
+                recorder.blob(&written, blob.number, noted, slice, &mut self.output)?;
+            }
             self.written.push(written);
             self.count(0, blob.len as u64, reporter);
             self.compressing -= 1;

@@ -10,6 +10,7 @@ use crate::error::{Error, Result, Status, reserve};
 use crate::format::hash::{Digest, WindowMerger};
 use crate::pack::plan::Class;
 use crate::pack::read::{Content, Piece, ReadUnit};
+use crate::pack::recovery::{Ended, Log, Noted};
 use crate::stats::Stats;
 
 /// Where bytes are, once: 44 bytes.
@@ -33,6 +34,9 @@ pub(super) enum FileContent<'a> {
 
 #[derive(Default)]
 struct Parts {
+    /// Whose they are, and bytes so far: for recovery records.
+    entry: u32,
+    len: u64,
     slices: Vec<(u64, u32)>,
     windows: WindowMerger,
     /// The hash of the whole, where one slice isn't the whole.
@@ -80,6 +84,8 @@ pub(super) struct Sequencer {
     adopted: Vec<(u32, u32)>,
     /// Those of them that something in the new archive rests on; some several times.
     relied_on: Vec<u32>,
+    /// For recovery records.
+    log: Option<Log>,
     pub(super) stats: Stats,
 }
 
@@ -107,8 +113,19 @@ impl Sequencer {
             blocks: 0,
             adopted: Vec::new(),
             relied_on: Vec::new(),
+            log: None,
             stats: Stats::default(),
         }
+    }
+
+    /// Notes from now on what recovery records need.
+    pub(super) fn keep_log(&mut self) {
+        self.log = Some(Log::default());
+    }
+
+    /// What is to stand in the record of a block.
+    pub(super) fn take_noted(&mut self, block: u32) -> Option<(Vec<Noted>, Vec<Ended>)> {
+        self.log.as_mut().map(|log| log.take(block))
     }
 
     /// Makes room for the entries with the next `count` numbers.
@@ -128,7 +145,7 @@ impl Sequencer {
             return Err(Error::new(Status::Limit, "the archive has over two billion big files"));
         }
         self.contents[entry as usize] = PARTS | number;
-        self.parts.push(Parts::default());
+        self.parts.push(Parts { entry, ..Parts::default() });
         Ok(number)
     }
 
@@ -222,12 +239,16 @@ impl Sequencer {
                 let mut kept = Kept::default();
                 for piece in &read.pieces {
                     let slice = self.place(piece, &mut kept, &mut buffer)?;
-                    self.parts[part as usize].slices.push((piece.offset, slice));
+                    let Parts { slices, entry, .. } = &mut self.parts[part as usize];
+                    let (entry, seq, offset) = (*entry, slices.len() as u32, piece.offset);
+                    slices.push((offset, slice));
+                    self.log.iter_mut().for_each(|log| log.slice(Noted { entry, seq, offset, slice }));
                 }
                 let bytes: usize = read.pieces.iter().map(|piece| piece.len).sum();
                 self.stats.duplicate_bytes += (bytes - kept.len) as u64;
                 let parts = &mut self.parts[part as usize];
                 parts.fresh |= kept.len > 0;
+                parts.len += len as u64;
                 parts.hash = whole;
                 if let Some(value) = value {
                     parts.windows.push(value);
@@ -246,11 +267,15 @@ impl Sequencer {
     pub(super) fn end_windows(&mut self, part: u32, windows: u32, out: &mut Sequenced) {
         let parts = &mut self.parts[part as usize];
         let values = std::mem::take(&mut parts.windows);
+        let mut complete = true;
         if windows > 1 {
             // A file that was left out has fewer values than windows.
-            let complete = values.count() == u64::from(windows);
+            complete = values.count() == u64::from(windows);
             parts.hash = if complete { values.finish() } else { None };
         }
+        let (entry, slices) = (parts.entry, parts.slices.len() as u32);
+        let ended = Ended { entry, slices, size: Some(parts.len), hash: parts.hash };
+        self.log.iter_mut().filter(|_| complete).for_each(|log| log.file(ended));
         if !parts.fresh && !parts.slices.is_empty() {
             self.stats.duplicate_files += 1;
         }
@@ -319,11 +344,26 @@ impl Sequencer {
             }
         };
         self.contents[entry as usize] = content;
+        self.note_small(entry, content, whole);
         if bytes > 0 && kept.len == before {
             self.stats.duplicate_files += 1;
         }
         self.stats.duplicate_bytes += (bytes - (kept.len - before)) as u64;
         Ok(())
+    }
+
+    fn note_small(&mut self, entry: u32, content: u32, hash: Option<Digest>) {
+        let Some(log) = &mut self.log else { return };
+        let one = [(0, content)];
+        let slices = match content {
+            EMPTY => &[][..],
+            parts if parts & PARTS != 0 => &self.parts[(parts & !PARTS) as usize].slices,
+            _ => &one,
+        };
+        for (seq, &(offset, slice)) in slices.iter().enumerate() {
+            log.slice(Noted { entry, seq: seq as u32, offset, slice });
+        }
+        log.file(Ended { entry, slices: slices.len() as u32, size: None, hash });
     }
 
     /// The slice with a piece's bytes: one that is there already, or a new one behind what the buffer keeps.
@@ -399,6 +439,9 @@ impl Sequencer {
         }
         for number in &kept.slices {
             self.slices[*number as usize].block = self.blocks;
+        }
+        if let Some(log) = &mut self.log {
+            log.attach(self.blocks, |slice| self.slices[slice as usize].block != UNNUMBERED);
         }
         out.blocks.push(Block { number: self.blocks, buffer, len: kept.len, noise });
         self.blocks += 1;

@@ -465,6 +465,7 @@ impl Writer {
         pipeline.vital(|pipeline| {
             let number = entries.push(entry, bytes.len() as u64)?;
             pipeline.sequencer.expect_entries(1)?;
+            pipeline.recorder.iter_mut().for_each(|recorder| recorder.single(number, entry, bytes.len() as u64));
             gatherer.small(number, class, bytes, pipeline, reporter)?;
             entries.settle(number, entry.path, replaced);
             Ok(())
@@ -476,6 +477,7 @@ impl Writer {
         let (number, part) = pipeline.vital(|pipeline| {
             let number = entries.push(entry, 0)?;
             pipeline.sequencer.expect_entries(1)?;
+            pipeline.recorder.iter_mut().for_each(|recorder| recorder.single(number, entry, 0));
             Ok((number, pipeline.sequencer.expect_windows(number)?))
         })?;
         let packed = probe::is_packed_extension(path::extension(path::split(entry.path).1));
@@ -582,10 +584,12 @@ impl Writer {
         self.check_relied_on()?;
         self.reporter.begin(Phase::Finish, u64::from(self.entries.count()), 0)?;
         self.entries.close();
-        let Pipeline { output, sequencer, written, claims, existing, .. } = &mut self.pipeline;
+        self.pipeline.record()?;
+        let Pipeline { output, sequencer, written, claims, existing, recorder, .. } = &mut self.pipeline;
         let existing = existing.as_ref();
-        let packed = Packed { entries: &self.entries, sequencer, written, claims, existing, root: self.root.as_ref() };
-        let mut stats = finish::finish(&packed, stats, &self.options, output, &mut self.reporter)?;
+        let (entries, root) = (&self.entries, self.root.as_ref());
+        let packed = Packed { entries, sequencer, written, claims, existing, root, recorder: recorder.as_mut() };
+        let mut stats = finish::finish(packed, stats, &self.options, output, &mut self.reporter)?;
         if let Some(existing) = existing {
             existing.check_unchanged(&output.named()?)?;
         }

@@ -40,28 +40,35 @@ impl XattrTable {
         self.numbers.get(set).copied()
     }
 
+    /// The section's content and the number of sets, if there are any.
+    pub(super) fn content(&self) -> Option<(&[u8], u32)> {
+        (!self.numbers.is_empty()).then_some((&self.bytes, self.numbers.len() as u32))
+    }
+
     /// Writes the section, if there are sets; as a zstd frame where `level` is given and saves something.
     pub(super) fn write(&self, level: Option<i32>, output: &mut Output) -> Result<Option<Part>> {
-        if self.numbers.is_empty() {
-            return Ok(None);
-        }
-        let mut frame = Vec::new();
-        if let Some(level) = level {
-            Compressor::new(level)?.compress(&self.bytes, &mut frame, &CancelToken::new())?;
-        }
-        let is_frame = !frame.is_empty() && frame.len() < self.bytes.len();
-        let stored = if is_frame { &frame } else { &self.bytes };
-        let part = Part {
-            pkg_type: SECTION_TYPE,
-            module_name: SECTION_NAME.into(),
-            offset: output.position(),
-            len: stored.len() as u64,
-            rows: self.numbers.len() as u64,
-            raw_len: if is_frame { self.bytes.len() as u64 } else { 0 },
-            hash: hash(stored),
-            ..Part::default()
-        };
-        output.append(stored)?;
-        Ok(Some(part))
+        self.content().map(|(bytes, sets)| write_section(bytes, u64::from(sets), level, output)).transpose()
     }
+}
+
+/// Writes the section with this content.
+pub(super) fn write_section(bytes: &[u8], sets: u64, level: Option<i32>, output: &mut Output) -> Result<Part> {
+    let mut frame = Vec::new();
+    if let Some(level) = level {
+        Compressor::new(level)?.compress(bytes, &mut frame, &CancelToken::new())?;
+    }
+    let is_frame = !frame.is_empty() && frame.len() < bytes.len();
+    let stored = if is_frame { &frame } else { bytes };
+    let part = Part {
+        pkg_type: SECTION_TYPE,
+        module_name: SECTION_NAME.into(),
+        offset: output.position(),
+        len: stored.len() as u64,
+        rows: sets,
+        raw_len: if is_frame { bytes.len() as u64 } else { 0 },
+        hash: hash(stored),
+        ..Part::default()
+    };
+    output.append(stored)?;
+    Ok(part)
 }

@@ -193,6 +193,10 @@ run 0 verify a.znippy
 quiet
 run 0 verify --quick a.znippy
 run 0 verify --json a.znippy
+grep -q '^{"archive":"a.znippy","whole":true,"mode":"full","checks":{"head":.*"files":"decoded, .*"archive_digest":"[0-9a-f]\{64\}".*"entries":' out ||
+    wrong "verify --json does not tell what was checked: $(cat out)"
+run 0 verify --quick --json a.znippy
+grep -q '"mode":"quick",.*"slices":"not checked"' out || wrong "verify --quick --json: $(cat out)"
 out_says '"entries":8'
 run 0 info a.znippy
 out_says 'tree digest'
@@ -258,6 +262,15 @@ printf 'XXXX' | dd of=damaged.znippy bs=1 seek=1000000 conv=notrunc 2> /dev/null
 run 1 verify damaged.znippy
 error_says 'archive again'
 run 1 verify --quick damaged.znippy
+run 1 verify --json damaged.znippy
+grep -q '"whole":false,.*"status":"ZNIPPY_E_[A-Z]*","message":"' out || wrong "verify --json of damage: $(cat out)"
+run 3 salvage --json damaged.znippy salvaged.znippy
+grep -q '^{"index":"whole",.*"entries_lost":[1-9]' out || wrong "salvage --json: $(cat out)"
+run 0 verify salvaged.znippy
+run 1 salvage damaged.znippy salvaged.znippy
+run 3 salvage -f -v damaged.znippy salvaged.znippy
+grep -q '^kept ' out && grep -q '^znippy: lost ' err || wrong "salvage -v names nothing"
+run 2 salvage damaged.znippy
 error_says 'damaged'
 run 1 cat damaged.znippy sub/noise
 run 1 unpack damaged.znippy back3
