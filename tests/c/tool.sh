@@ -262,6 +262,7 @@ printf 'XXXX' | dd of=damaged.znippy bs=1 seek=1000000 conv=notrunc 2> /dev/null
 run 1 verify damaged.znippy
 error_says 'archive again'
 run 1 verify --quick damaged.znippy
+error_says 'damaged'
 run 1 verify --json damaged.znippy
 grep -q '"whole":false,.*"status":"ZNIPPY_E_[A-Z]*","message":"' out || wrong "verify --json of damage: $(cat out)"
 run 3 salvage --json damaged.znippy salvaged.znippy
@@ -271,7 +272,6 @@ run 1 salvage damaged.znippy salvaged.znippy
 run 3 salvage -f -v damaged.znippy salvaged.znippy
 grep -q '^kept ' out && grep -q '^znippy: lost ' err || wrong "salvage -v names nothing"
 run 2 salvage damaged.znippy
-error_says 'damaged'
 run 1 cat damaged.znippy sub/noise
 run 1 unpack damaged.znippy back3
 run 1 unpack --atomic damaged.znippy back5
