@@ -183,6 +183,9 @@ func Times(policy TimePolicy, limit int64) Option {
 // NormaliseModes records 0755 for directories and for files that somebody may execute, else 0644.
 func NormaliseModes() Option { return number(C.ZNIPPY_OPT_MODES, 1) }
 
+// Recovery writes recovery records between the blobs, so that names survive the loss of the index when an archive is salvaged.
+func Recovery() Option { return number(C.ZNIPPY_OPT_RECOVERY, 1) }
+
 // HardLinksAsFiles records each name of a file as a file of its own; its bytes are stored once in any case.
 func HardLinksAsFiles() Option { return number(C.ZNIPPY_OPT_HARD_LINKS, 1) }
 
