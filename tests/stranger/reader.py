@@ -676,10 +676,11 @@ class Archive:
             check(self.read(offset, length) == bytes(length), "padding is not zero")
         end, blobs = 16, {}
         for offset, stored, decoded, digest in self.blob_table():
-            check(offset == end and stored >= 1 and 1 <= decoded <= MAX_BLOCK, "a record of the blob table")
+            check(offset == end and stored >= 1 and decoded <= MAX_BLOCK, "a record of the blob table")
             check(offset + stored <= self.payload_end, "a blob passes the payload")
             check(hash_of(self.read(offset, stored)) == digest, "the hash of a blob")
-            blobs[offset] = stored, decoded
+            if decoded > 0:  # else a filler
+                blobs[offset] = stored, decoded
             end += stored
         check(end == self.payload_end, "the last blob does not end where the payload ends")
         for part in self.sections[1:]:
