@@ -240,7 +240,7 @@ fn with_recovery_records_everything_survives_the_loss_of_the_index() {
 fn a_cut_archive_with_recovery_records_gives_all_files_before_the_cut() {
     let lab = Lab::small(true, false);
     let table = blobs(&lab.archive());
-    let end = table.iter().filter(|blob| blob.decoded > 0).next_back().unwrap().offset as usize;
+    let end = table.iter().rfind(|blob| blob.decoded > 0).unwrap().offset as usize;
     let mut best = 0;
     for cut in (16..end).step_by(end / 25) {
         // What records before the cut tell.

@@ -33,6 +33,7 @@ RUNS = {
     "no small files": ["--set", "small-file=0", "--set", "plain-index=1"],
     "order, no-skip": ["--set", "order=1", "--set", "no-skip=1"],
     "record-ids": ["--set", "record-ids=1"],
+    "recovery": ["--set", "recovery=1", "--set", "block-size=65536"],
 }
 
 passed = failed = 0
