@@ -270,3 +270,36 @@ fn links_to_directories_are_links_and_are_not_followed() {
         [("empty", Flags::KIND), ("link", Flags::TARGET)].map(|(name, flag)| (name.to_owned(), format!("M{}", flag.0)));
     assert_eq!(found, expected.into_iter().collect());
 }
+
+#[test]
+fn what_goes_while_a_tree_is_compared_is_reported_as_gone_and_what_changes_as_changed() {
+    let tree = tempfile::tempdir().unwrap();
+    make_tree(tree.path());
+    let archive = packed(tree.path(), &[]);
+    let mut options = Options::new();
+    let root = tree.path().to_owned();
+    // The function is asked after a name was met and before its bytes are read.
+    options.set_filter(Some(Arc::new(move |entry: &Candidate<'_>| {
+        match entry.path {
+            b"a/b/c/f002" => fs::remove_file(root.join("a/b/c/f002")).unwrap(),
+            b"a/b/f001" => fs::write(root.join("a/b/f001"), b"shorter").unwrap(),
+            b"a-b" => fs::rename(root.join("a-b"), root.join("a-moved")).unwrap(),
+            b"z/f004" => fs::remove_dir_all(root.join("z")).unwrap(),
+            _ => {}
+        }
+        Ok(true)
+    })));
+    let found = lines(&archive.diff_directory(tree.path(), &options).unwrap());
+    assert_eq!(found["a/b/c/f002"], "D");
+    assert_eq!(found["a/b/f001"], "M1");
+    for (path, what) in &found {
+        let expected = match path.as_str() {
+            "a/b/f001" => "M1",
+            path if path.starts_with("a-moved") => "A",
+            _ => "D",
+        };
+        assert_eq!(what, expected, "{path}");
+    }
+    let below = |directory: &str| found.keys().filter(|path| path.starts_with(directory)).count();
+    assert_eq!((below("a-b/"), below("z/")), (20, 21), "{found:?}");
+}

@@ -2,13 +2,15 @@
 //!
 //! ```text
 //! sides      an entry as it is compared, and what counts
-//! archives   two indexes, merged in order of path; no block is read
-//! directory  an index and a directory, merged in the same order; files of equal size are hashed in parallel
+//! merge      two sequences in order of path become one of pairs
+//! archives   two indexes; no block is read
+//! directory  an index and a directory; files of equal size are hashed in parallel
 //! walk       a directory in the order of the index, without following links
 //! ```
 
 mod archives;
 mod directory;
+mod merge;
 mod sides;
 mod walk;
 

@@ -1,21 +1,20 @@
 //! An archive and a directory: the index and the tree are merged in order of path; files whose sizes are equal are
 //! hashed in parallel, a batch at a time, so that only what differs is kept.
 
-use std::cmp::Ordering;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering as Memory};
 
 use crate::archive::Archive;
 use crate::archive::diff::archives::Entries;
-use crate::archive::diff::sides::{Difference, Flags, Rules, Side};
-use crate::archive::diff::walk::{Tree, Walk};
+use crate::archive::diff::merge::merge;
+use crate::archive::diff::sides::{Difference, Flags, Rules, Side, What, push};
+use crate::archive::diff::walk::{Content, Tree, Walk};
 use crate::archive::filter::Filter;
-use crate::error::{Result, reserve, zeroed};
+use crate::error::{Result, zeroed};
 use crate::format::hash::Digest;
 use crate::format::row::EntryKind;
 use crate::options::{Key, Options};
 use crate::progress::{Phase, Reporter, UNKNOWN};
-use crate::sync;
+use crate::sync::{self, Mutex};
 
 /// A batch ends with so many entries, or so many bytes to hash.
 const BATCH_ENTRIES: usize = 4096;
@@ -40,25 +39,8 @@ pub(super) fn diff(archive: &Archive, directory: &Path, options: &Options) -> Re
         batch_bytes: 0,
         found: Vec::new(),
     };
-    let (mut ours, mut theirs) = (Entries::new(archive, &filter), Walk::new(&tree, &filter)?);
-    loop {
-        let order = match (ours.peek(&mut reporter)?, theirs.peek(&mut reporter)?) {
-            (None, None) => break,
-            (Some(_), None) => Ordering::Less,
-            (None, Some(_)) => Ordering::Greater,
-            (Some((old, _)), Some((new, _))) => old.cmp(new),
-        };
-        let (path, old, new) = match order {
-            Ordering::Less => ours.take().map(|(path, old)| (path, Some(old), None)),
-            Ordering::Greater => theirs.take().map(|(path, new)| (path, None, Some(new))),
-            Ordering::Equal => theirs.take().and_then(|(path, new)| Some((path, Some(ours.take()?.1), Some(new)))),
-        }
-        .unwrap_or_default();
-        let asked = old.as_ref().or(new.as_ref());
-        if asked.map_or(Ok(false), |side| side.is_taken(&path, &filter))? {
-            comparison.add(path, old, new, &mut reporter)?;
-        }
-    }
+    let (ours, theirs) = (Entries::new(archive, &filter), Walk::new(&tree, &filter)?);
+    merge(ours, theirs, &filter, &mut reporter, |path, old, new, reporter| comparison.add(path, old, new, reporter))?;
     comparison.finish_batch(&mut reporter)?;
     reporter.end()?;
     Ok(comparison.found)
@@ -119,30 +101,32 @@ impl Comparison<'_> {
     /// Hashes the files of the batch and keeps what differs.
     fn finish_batch(&mut self, reporter: &mut Reporter) -> Result<()> {
         let batch = std::mem::take(&mut self.batch);
-        let differs: Vec<AtomicBool> = batch.iter().map(|_| AtomicBool::new(false)).collect();
+        let contents: Vec<Mutex<Content>> = batch.iter().map(|_| Mutex::new(Content::NotRead)).collect();
         let (tree, cancel, counters, stop) = (self.tree, self.options.cancel(), reporter.counters(), reporter.stop());
         let tasks =
             batch.iter().enumerate().filter(|(_, candidate)| candidate.hash.is_some()).map(|(number, _)| number);
         let buffer = || zeroed(BUFFER);
         sync::for_each(self.threads, "znippy-diff", reporter, tasks, buffer, |buffer, number| {
             stop.check()?;
-            let Candidate { difference, hash } = &batch[number];
+            let difference = &batch[number].difference;
             let size = difference.new.as_ref().map_or(0, |side| side.size);
-            let found = tree.hash(&difference.path, size, cancel, buffer)?;
-            differs[number].store(found != *hash, Memory::Relaxed);
+            *contents[number].lock() = tree.content(&difference.path, size, cancel, buffer)?;
             counters.add(0, size);
             Ok(())
         })?;
         self.batch_bytes = 0;
-        for (mut candidate, differs) in batch.into_iter().zip(differs) {
-            candidate.difference.flags.set(Flags::BYTES, differs.into_inner());
-            let equal = candidate.hash.is_some() && candidate.difference.flags.is_empty();
-            if !equal {
-                if self.found.len() == self.found.capacity() {
-                    let room = self.found.len().max(64);
-                    reserve(&mut self.found, room)?;
+        for (Candidate { mut difference, hash }, content) in batch.into_iter().zip(contents) {
+            match (content.into_inner(), hash) {
+                // It went while the tree was compared.
+                (Content::Gone, _) => {
+                    difference = Difference::one_sided(&difference.path, difference.old.take(), None);
                 }
-                self.found.push(candidate.difference);
+                (Content::Hash(found), Some(wanted)) => difference.flags.set(Flags::BYTES, found != wanted),
+                (Content::Changing, _) => difference.flags.set(Flags::BYTES, true),
+                (Content::Hash(_) | Content::NotRead, _) => {}
+            }
+            if difference.what != What::Changed || !difference.flags.is_empty() {
+                push(&mut self.found, difference)?;
             }
         }
         Ok(())

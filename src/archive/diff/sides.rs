@@ -2,7 +2,7 @@
 
 use crate::archive::WalkedRow;
 use crate::archive::filter::Filter;
-use crate::error::Result;
+use crate::error::{Result, reserve};
 use crate::format::hash::Digest;
 use crate::format::row::{Attributes, EntryKind};
 use crate::options::{Candidate, Key, Options};
@@ -108,6 +108,15 @@ impl Difference {
     pub(super) fn changed(path: &[u8], flags: Flags, old: Side, new: Side) -> Difference {
         Difference { what: What::Changed, flags, path: path.to_vec(), old: Some(old), new: Some(new) }
     }
+}
+
+/// Adds a difference to those that were found.
+pub(super) fn push(found: &mut Vec<Difference>, difference: Difference) -> Result<()> {
+    if found.len() == found.capacity() {
+        reserve(found, found.len().max(64))?;
+    }
+    found.push(difference);
+    Ok(())
 }
 
 impl Side {

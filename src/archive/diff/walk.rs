@@ -7,6 +7,7 @@ use std::path::Path;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
+use crate::archive::diff::merge::Sorted;
 use crate::archive::diff::sides::Side;
 use crate::archive::filter::Filter;
 use crate::beneath::{Access, DirectoryCache, Root};
@@ -19,6 +20,24 @@ use crate::progress::{CancelToken, Reporter, UNKNOWN};
 /// A tree that is compared.
 pub(super) struct Tree {
     root: Root,
+}
+
+/// What a file of the tree holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Content {
+    /// Nobody looked.
+    NotRead,
+    /// Bytes with this BLAKE3.
+    Hash(Digest),
+    /// It has become another file, or has another length, since its name was met.
+    Changing,
+    /// Its name went since then.
+    Gone,
+}
+
+/// Whether a name that was there is not, or its directory.
+fn is_gone(errno: Errno) -> bool {
+    matches!(errno, Errno::NOENT | Errno::NOTDIR | Errno::LOOP)
 }
 
 /// Something in a directory that is still to come, as it sorts: with a slash at its end it is what lies below a name.
@@ -46,29 +65,23 @@ impl Tree {
         Ok(Tree { root: Root::new(handle) })
     }
 
-    /// BLAKE3 of a file that had `size` bytes; `None` where it is another file by now.
-    pub(super) fn hash(
-        &self,
-        path: &[u8],
-        size: u64,
-        cancel: &CancelToken,
-        buffer: &mut [u8],
-    ) -> Result<Option<Digest>> {
+    /// What a file that had `size` bytes holds now.
+    pub(super) fn content(&self, path: &[u8], size: u64, cancel: &CancelToken, buffer: &mut [u8]) -> Result<Content> {
         let failed = |errno| Error::os("can't read the file", errno).with_entry(path);
-        let (parent, name) = path::split(path);
-        let directory = self.root.open(parent, Access::Handle).map_err(failed)?;
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(&directory, name, flags, Mode::empty()).map_err(failed)?;
+        let file = match self.open_file(path) {
+            Err(errno) if is_gone(errno) => return Ok(Content::Gone),
+            file => file.map_err(failed)?,
+        };
         let status = rustix::fs::fstat(&file).map_err(failed)?;
         if FileType::from_raw_mode(status.st_mode) != FileType::RegularFile || status.st_size as u64 != size {
-            return Ok(None);
+            return Ok(Content::Changing);
         }
         let mut hasher = blake3::Hasher::new();
         let mut offset = 0;
         while offset < size {
             cancel.check()?;
             match rustix::io::pread(&file, &mut *buffer, offset) {
-                Ok(0) => return Ok(None),
+                Ok(0) => return Ok(Content::Changing),
                 Ok(read) => {
                     hasher.update(&buffer[..read]);
                     offset += read as u64;
@@ -77,13 +90,24 @@ impl Tree {
                 Err(errno) => return Err(failed(errno)),
             }
         }
-        Ok((offset == size).then(|| *hasher.finalize().as_bytes()))
+        Ok(if offset == size { Content::Hash(*hasher.finalize().as_bytes()) } else { Content::Changing })
+    }
+
+    fn open_file(&self, path: &[u8]) -> rustix::io::Result<OwnedFd> {
+        let (parent, name) = path::split(path);
+        let directory = self.root.open(parent, Access::Handle)?;
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        rustix::fs::openat(&directory, name, flags, Mode::empty())
     }
 
     fn list(&self, path: &[u8]) -> Result<Vec<Pending>> {
         let failed = |errno| Error::os("can't list the directory", errno).with_entry(path);
-        let readable = self.root.open(path, Access::Read).map_err(failed)?;
         let mut names = Vec::new();
+        let readable = match self.root.open(path, Access::Read) {
+            // Below the root: it went since its name was met.
+            Err(errno) if is_gone(errno) && !path.is_empty() => return Ok(names),
+            readable => readable.map_err(failed)?,
+        };
         let mut entries = rustix::fs::Dir::new(readable).map_err(failed)?;
         while let Some(entry) = entries.read() {
             let entry = entry.map_err(failed)?;
@@ -109,8 +133,64 @@ impl<'a> Walk<'a> {
         Ok(Walk { tree, filter, levels, handles, listed: 0, numbers: vec![0], next: None })
     }
 
-    /// The next entry.
-    pub(super) fn peek(&mut self, reporter: &mut Reporter) -> Result<Option<&(Vec<u8>, Side)>> {
+    fn is_directory(&mut self, full: &[u8]) -> Result<bool> {
+        let status = self.status(full)?;
+        Ok(status.is_some_and(|status| FileType::from_raw_mode(status.st_mode) == FileType::Directory))
+    }
+
+    /// `None` where the name went meanwhile.
+    fn status(&mut self, full: &[u8]) -> Result<Option<Stat>> {
+        let name = path::split(full).1;
+        let status =
+            self.handle(full).and_then(|directory| rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW));
+        match status {
+            Ok(status) => Ok(Some(status)),
+            Err(errno) if is_gone(errno) => Ok(None),
+            Err(errno) => Err(Error::os("can't look at it", errno).with_entry(full)),
+        }
+    }
+
+    /// A handle of the directory that a path is in, which is the one that is being walked.
+    fn handle(&mut self, full: &[u8]) -> rustix::io::Result<&OwnedFd> {
+        let number = self.numbers.last().copied().unwrap_or(0);
+        let (parent, _) = path::split(full);
+        let tree = self.tree;
+        self.handles.get(number, || tree.root.open(parent, Access::Handle))
+    }
+
+    fn side(&mut self, full: &[u8]) -> Result<Option<Side>> {
+        let Some(status) = self.status(full)? else { return Ok(None) };
+        let kind = EntryKind::of_mode(status.st_mode);
+        let target = if kind == EntryKind::Symlink {
+            let name = path::split(full).1;
+            let target = self.handle(full).and_then(|directory| rustix::fs::readlinkat(directory, name, Vec::new()));
+            match target {
+                // The second: it has become something else.
+                Err(errno) if is_gone(errno) || errno == Errno::INVAL => return Ok(None),
+                Err(errno) => return Err(Error::os("can't read the link", errno).with_entry(full)),
+                Ok(target) => Some(target.into_bytes()),
+            }
+        } else {
+            None
+        };
+        let is_device = matches!(kind, EntryKind::CharDevice | EntryKind::BlockDevice);
+        Ok(Some(Side {
+            index: UNKNOWN,
+            kind: kind as u8,
+            size: if kind == EntryKind::File { status.st_size as u64 } else { 0 },
+            mode: (kind != EntryKind::Symlink).then_some(status.st_mode & 0o7777),
+            mtime_ns: Some(status.st_mtime.saturating_mul(1_000_000_000).saturating_add(status.st_mtime_nsec as i64)),
+            uid: Some(status.st_uid),
+            gid: Some(status.st_gid),
+            rdev: is_device.then_some(status.st_rdev),
+            target,
+            hash: None,
+        }))
+    }
+}
+
+impl Sorted for Walk<'_> {
+    fn peek(&mut self, reporter: &mut Reporter) -> Result<Option<&(Vec<u8>, Side)>> {
         while self.next.is_none() {
             let Some((directory, pending)) = self.levels.last_mut() else { return Ok(None) };
             let Some(name) = pending.pop() else {
@@ -138,57 +218,7 @@ impl<'a> Walk<'a> {
         Ok(self.next.as_ref())
     }
 
-    /// Takes what [`Walk::peek`] showed.
-    pub(super) fn take(&mut self) -> Option<(Vec<u8>, Side)> {
+    fn take(&mut self) -> Option<(Vec<u8>, Side)> {
         self.next.take()
-    }
-
-    fn is_directory(&mut self, full: &[u8]) -> Result<bool> {
-        let status = self.status(full)?;
-        Ok(status.is_some_and(|status| FileType::from_raw_mode(status.st_mode) == FileType::Directory))
-    }
-
-    /// `None` where the name went meanwhile.
-    fn status(&mut self, full: &[u8]) -> Result<Option<Stat>> {
-        let name = path::split(full).1;
-        match rustix::fs::statat(self.handle(full)?, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(status) => Ok(Some(status)),
-            Err(Errno::NOENT) => Ok(None),
-            Err(errno) => Err(Error::os("can't look at it", errno).with_entry(full)),
-        }
-    }
-
-    /// A handle of the directory that a path is in, which is the one that is being walked.
-    fn handle(&mut self, full: &[u8]) -> Result<&OwnedFd> {
-        let number = self.numbers.last().copied().unwrap_or(0);
-        let (parent, _) = path::split(full);
-        let tree = self.tree;
-        let failed = |errno| Error::os("can't open the directory", errno).with_entry(parent);
-        self.handles.get(number, || tree.root.open(parent, Access::Handle)).map_err(failed)
-    }
-
-    fn side(&mut self, full: &[u8]) -> Result<Option<Side>> {
-        let Some(status) = self.status(full)? else { return Ok(None) };
-        let kind = EntryKind::of_mode(status.st_mode);
-        let target = if kind == EntryKind::Symlink {
-            let name = path::split(full).1;
-            let target = rustix::fs::readlinkat(self.handle(full)?, name, Vec::new());
-            Some(target.map_err(|errno| Error::os("can't read the link", errno).with_entry(full))?.into_bytes())
-        } else {
-            None
-        };
-        let is_device = matches!(kind, EntryKind::CharDevice | EntryKind::BlockDevice);
-        Ok(Some(Side {
-            index: UNKNOWN,
-            kind: kind as u8,
-            size: if kind == EntryKind::File { status.st_size as u64 } else { 0 },
-            mode: (kind != EntryKind::Symlink).then_some(status.st_mode & 0o7777),
-            mtime_ns: Some(status.st_mtime.saturating_mul(1_000_000_000).saturating_add(status.st_mtime_nsec as i64)),
-            uid: Some(status.st_uid),
-            gid: Some(status.st_gid),
-            rdev: is_device.then_some(status.st_rdev),
-            target,
-            hash: None,
-        }))
     }
 }
