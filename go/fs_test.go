@@ -19,7 +19,7 @@ import (
 )
 
 func TestFileSystemOfAnOwnTree(t *testing.T) {
-	archive := open(t, pack(t, makeTree(t)))
+	archive := open(t, pack(t, makeTree(t), sliced...))
 	// Links that lead nowhere can't be opened, as with os.DirFS, so the test of the standard library is for the view without them.
 	check(t, fstest.TestFS(archive.Links(), "README", "empty", "docs/hello.txt", "docs-x/between.txt", "a/b/c/d/deep", "big",
 		"many/299", "link", "dangling", "same"))
@@ -104,7 +104,7 @@ func sameTree(t *testing.T, want, got fs.FS) {
 }
 
 func TestLinksAreFollowedInsideTheArchive(t *testing.T) {
-	archive := open(t, pack(t, makeTree(t)))
+	archive := open(t, pack(t, makeTree(t), sliced...))
 	for name, want := range map[string]string{
 		"link":                      "hello, world\n",
 		"docs/up":                   "read me\n",
@@ -174,13 +174,13 @@ func TestNamesThatAreNotUTF8AreHiddenAndCounted(t *testing.T) {
 
 func TestFilesReadSeekAndWrite(t *testing.T) {
 	dir := makeTree(t)
-	a := open(t, pack(t, dir))
+	a := open(t, pack(t, dir, sliced...))
 	want, err := os.ReadFile(filepath.Join(dir, "big"))
 	check(t, err)
 	opened, err := a.Open("big")
 	check(t, err)
 	file := opened.(*znippy.File)
-	for _, at := range []int64{0, 1, 4<<20 - 1, 4 << 20, int64(len(want)) - 1} {
+	for _, at := range []int64{0, 1, 64<<10 - 1, 64 << 10, int64(len(want)) - 1} {
 		piece := make([]byte, 100)
 		n, err := file.ReadAt(piece, at)
 		if n < len(piece) {

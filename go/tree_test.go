@@ -1,6 +1,7 @@
 package znippy_test
 
 import (
+	"context"
 	"fmt"
 	"math/rand"
 	"os"
@@ -15,7 +16,7 @@ import (
 func makeTree(t testing.TB) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "tree")
-	big := make([]byte, 5<<20)
+	big := make([]byte, 300<<10)
 	rand.New(rand.NewSource(1)).Read(big)
 	files := map[string]string{
 		"README":             "read me\n",
@@ -63,10 +64,13 @@ func write(t testing.TB, name, text string) {
 func pack(t testing.TB, dir string, options ...znippy.Option) string {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "test.znippy")
-	_, err := znippy.CompressDir(nil, dir, name, options...)
+	_, err := znippy.CompressDir(context.Background(), dir, name, options...)
 	check(t, err)
 	return name
 }
+
+// sliced has files of several slices, and blocks of several files, in small trees.
+var sliced = []znippy.Option{znippy.SmallFile(16 << 10), znippy.BlockSize(64 << 10), znippy.SliceSize(64 << 10)}
 
 func open(t testing.TB, name string, options ...znippy.Option) *znippy.Archive {
 	t.Helper()

@@ -1,0 +1,5 @@
+//go:build znippy_gcstress
+
+package znippy_test
+
+const stressed = true

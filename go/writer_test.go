@@ -1,0 +1,120 @@
+package znippy_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"znippy"
+)
+
+func TestWriterMakesTheSameBytesIntoFileAndStream(t *testing.T) {
+	dir := makeTree(t)
+	name := filepath.Join(t.TempDir(), "x")
+	var stream bytes.Buffer
+	file, err := znippy.Create(name)
+	check(t, err)
+	pipe, err := znippy.NewWriter(&stream, znippy.Threads(1))
+	check(t, err)
+	for _, w := range []*znippy.Writer{file, pipe} {
+		check(t, w.AddDir(dir, "tree"))
+		check(t, w.AddFile(filepath.Join(dir, "README"), "one"))
+		check(t, w.Add(znippy.Header{Path: "two", Mode: 0o600}, []byte("bytes")))
+		check(t, w.AddReader(znippy.Header{Path: "three", NoMode: true}, strings.NewReader("a stream")))
+		if err := w.Add(znippy.Header{Path: "two"}, nil); !errors.Is(err, fs.ErrExist) {
+			t.Errorf("a path twice: %v", err)
+		}
+		if err := w.Add(znippy.Header{Path: "../x"}, nil); !errors.Is(err, znippy.UnsafePath) {
+			t.Errorf("a path that leads out: %v", err)
+		}
+		gone(t, name)
+		stats, err := w.Finish()
+		check(t, err)
+		if stats.Files < 300 {
+			t.Errorf("%+v", stats)
+		}
+		if _, err := w.Finish(); !errors.Is(err, fs.ErrClosed) {
+			t.Errorf("a second Finish: %v", err)
+		}
+		check(t, w.Close())
+		if w == file {
+			check(t, os.Rename(name, name+".file"))
+		}
+	}
+	bytesOfFile, err := os.ReadFile(name + ".file")
+	check(t, err)
+	if !bytes.Equal(bytesOfFile, stream.Bytes()) {
+		t.Error("file and stream differ")
+	}
+}
+
+func TestUnfinishedWriterLeavesNothing(t *testing.T) {
+	dir := t.TempDir()
+	w, err := znippy.Create(filepath.Join(dir, "x"))
+	check(t, err)
+	check(t, w.Add(znippy.Header{Path: "a"}, []byte("a")))
+	check(t, w.Close())
+	check(t, w.Close())
+	list, err := os.ReadDir(dir)
+	check(t, err)
+	equal(t, "left", len(list), 0)
+}
+
+func TestAppendAndBase(t *testing.T) {
+	dir := makeTree(t)
+	name := pack(t, dir)
+	w, err := znippy.Append(name)
+	check(t, err)
+	check(t, w.Add(znippy.Header{Path: "new", Mode: 0o644}, []byte("new")))
+	check(t, second(w.Finish()))
+	a := open(t, name)
+	text, err := a.ReadFile("new")
+	check(t, err)
+	equal(t, "appended", string(text), "new")
+	check(t, second(a.Verify(context.Background())))
+
+	write(t, filepath.Join(dir, "new"), "new")
+	based := open(t, pack(t, dir, znippy.Base(a)))
+	check(t, second(based.Verify(context.Background())))
+	sameTree(t, os.DirFS(dir), based)
+	a.Close()
+	_, err = znippy.CompressDir(context.Background(), dir, filepath.Join(t.TempDir(), "x"), znippy.Base(a))
+	if !errors.Is(err, fs.ErrClosed) {
+		t.Errorf("a closed base: %v", err)
+	}
+}
+
+func TestAddFSCopiesFileSystems(t *testing.T) {
+	var out bytes.Buffer
+	w, err := znippy.NewWriter(&out)
+	check(t, err)
+	check(t, w.AddFS(fstest.MapFS{"a/b": {Data: []byte("b"), Mode: 0o640}, "c": {Data: []byte("c")}}, "map"))
+	source := open(t, pack(t, makeTree(t)))
+	check(t, w.AddFS(source.Links(), "tree"))
+	check(t, second(w.Finish()))
+	a, err := znippy.OpenBytes(out.Bytes())
+	check(t, err)
+	defer a.Close()
+	text, err := a.ReadFile("map/a/b")
+	check(t, err)
+	equal(t, "bytes", string(text), "b")
+	sub, err := a.Sub("tree")
+	check(t, err)
+	sameTree(t, withoutRoot{source}, withoutRoot{sub})
+}
+
+// withoutRoot has the same root everywhere: an archive's own is not an entry.
+type withoutRoot struct{ fs.FS }
+
+func (w withoutRoot) Stat(name string) (fs.FileInfo, error) {
+	if name == "." {
+		name = "docs"
+	}
+	return fs.Stat(w.FS, name)
+}
