@@ -53,13 +53,19 @@ endif()
 configure_file(cmake/znippy.pc.in znippy.pc @ONLY)
 install(FILES "${PROJECT_BINARY_DIR}/znippy.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig" COMPONENT development)
 
+# The same for what is built against this build directory: PKG_CONFIG_PATH=build/uninstalled.
+set(ZNIPPY_PC_PREFIX "${PROJECT_BINARY_DIR}")
+set(ZNIPPY_PC_LIBDIR "${ZNIPPY_LIB_DIR}")
+set(ZNIPPY_PC_INCLUDEDIR "${PROJECT_SOURCE_DIR}/include")
+configure_file(cmake/znippy.pc.in uninstalled/znippy.pc @ONLY)
+
 set(ZNIPPY_CONFIG_LIBS ${ZNIPPY_PRIVATE_LIBS})
 if(ZNIPPY_SYSTEM_ZSTD)
   list(PREPEND ZNIPPY_CONFIG_LIBS -lzstd)
 endif()
 configure_package_config_file(cmake/znippy-config.cmake.in znippy-config.cmake
   INSTALL_DESTINATION "${znippy_cmake_dir}"
-  PATH_VARS CMAKE_INSTALL_LIBDIR CMAKE_INSTALL_INCLUDEDIR
+  PATH_VARS CMAKE_INSTALL_LIBDIR CMAKE_INSTALL_INCLUDEDIR CMAKE_INSTALL_BINDIR
   NO_SET_AND_CHECK_MACRO NO_CHECK_REQUIRED_COMPONENTS_MACRO)
 # Before 1.0 a minor version may change the interface.
 if(PROJECT_VERSION_MAJOR EQUAL 0)
@@ -69,6 +75,7 @@ else()
 endif()
 write_basic_package_version_file("${PROJECT_BINARY_DIR}/znippy-config-version.cmake" COMPATIBILITY ${compatibility})
 install(FILES "${PROJECT_BINARY_DIR}/znippy-config.cmake" "${PROJECT_BINARY_DIR}/znippy-config-version.cmake"
+  cmake/ZnippyArchive.cmake
   DESTINATION "${znippy_cmake_dir}" COMPONENT development)
 
 if(ZNIPPY_BUILD_TOOL)

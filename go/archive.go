@@ -6,6 +6,7 @@ import "C"
 
 import (
 	"io"
+	"os"
 	"runtime"
 	"runtime/cgo"
 	"sync/atomic"
@@ -49,6 +50,22 @@ func OpenReaderAt(r io.ReaderAt, size int64, options ...Option) (*Archive, error
 	s := &source{reader: r}
 	return open(op, "", options, s, func(c *call, reader **C.znippy_reader, object **C.znippy_error) C.znippy_status {
 		return C.zgo_open_source(C.uintptr_t(cgo.NewHandle(s)), C.uint64_t(size), c.options, reader, object)
+	})
+}
+
+// OpenFile opens an archive over an open file, which must allow reads at offsets. The descriptor is duplicated; the file
+// stays the caller's and may be closed.
+func OpenFile(file *os.File, options ...Option) (*Archive, error) {
+	connection, err := file.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	return open("open", file.Name(), options, nil, func(c *call, reader **C.znippy_reader, object **C.znippy_error) (status C.znippy_status) {
+		status = C.ZNIPPY_E_INVALID_ARGUMENT
+		connection.Control(func(fd uintptr) {
+			status = C.znippy_reader_open_fd(C.intptr_t(fd), c.options, reader, object)
+		})
+		return status
 	})
 }
 

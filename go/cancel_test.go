@@ -129,7 +129,10 @@ func TestContextStopsAWriter(t *testing.T) {
 		w, err := znippy.Create(out, znippy.WithContext(ctx), znippy.Level(19))
 		check(t, err)
 		defer w.Close()
-		return w.AddDir(dir, "")
+		if err := w.AddDir(dir, ""); err != nil {
+			return err
+		}
+		return second(w.Finish())
 	})
 	gone(t, out)
 }

@@ -97,6 +97,25 @@ rm -f "$archive"
 plugin/host "$work/moved/$libdir/libznippy.so" "$tree" "$archive"
 checked=$((checked + 1))
 
+say "a directory packed by CMake, inside a program"
+cmake -S embed -B embed/build > /dev/null
+cmake --build embed/build > "$work/log" 2>&1 || { cat "$work/log"; exit 1; }
+uses_shared embed/build/shared
+uses_static embed/build/static
+for what in "read me" "read me again"; do
+    echo "$what" > embed/assets/README
+    # A changed file is packed again, and nothing is done where nothing changed.
+    cmake --build embed/build > "$work/log" 2>&1 || { cat "$work/log"; exit 1; }
+    for program in shared static; do
+        [ "$(embed/build/$program README)" = "$what" ] || fail "embed/build/$program has something else"
+        checked=$((checked + 1))
+    done
+    if cmake --build embed/build | grep Packing; then fail "an unchanged directory was packed again"; fi
+done
+echo more > embed/assets/more
+cmake --build embed/build > /dev/null
+[ "$(embed/build/shared more)" = more ] || fail "a new file was not packed"
+
 say "beside another Rust library and the system's zstd"
 make -s -C beside
 for program in first last optimised; do

@@ -12,11 +12,14 @@ import (
 	"znippy/arrow/internal/consume"
 )
 
+// files are enough for several segments of the index.
+var files = 20000
+
 func TestIndexReachesAnArrowConsumer(t *testing.T) {
 	var out bytes.Buffer
 	w, err := znippy.NewWriter(&out)
 	check(t, err)
-	const files = 20000
+
 	for i := 0; i < files; i++ {
 		check(t, w.Add(znippy.Header{Path: fmt.Sprintf("%05d", i)}, []byte(strings.Repeat("x", i%7))))
 	}
