@@ -36,7 +36,7 @@ say "tests and examples"
 go test -count=1 $short -timeout 1200s ./...
 
 say "race detector"
-go test -race -count=1 -short -timeout 300s -run 'Goroutines|CloseBeside|Callback|Panic|Provider|Context|WriterIn|Batches' .
+go test -race -count=1 -short -timeout 300s -run 'Goroutines|CloseBeside|Callback|Panic|Provider|ContextStops|WriterIn|Batches' .
 
 say "garbage collected at every crossing"
 go test -tags znippy_gcstress -count=1 -short -timeout 300s \
