@@ -145,6 +145,12 @@ link "${GOOD[@]:0:4}" -Wl,-z,lazy "${MAP[@]}"
 caught "lazy binding" "not linked with -z now" symbols
 link "${GOOD[@]}" "${MAP[@]}" -Wl,-z,execstack
 caught "an executable stack" "stack is executable" symbols
+constructors() { sh "$gates/check-constructors.sh" "${1:-$work/broken.so}"; }
+passes "check-constructors" constructors "$shared"
+echo '__attribute__((constructor)) static void begin(void) { __asm__ volatile(""); }' > "$work/begin.c"
+cc -fPIC -c "$work/begin.c" -o "$work/begin.o"
+link "${GOOD[@]}" "${MAP[@]}" "$work/begin.o"
+caught "a constructor" "init_array has begin, which runs" constructors
 if [ "$(uname -m)" = x86_64 ]; then
     printf '.text\n.quad abort\n.section .note.GNU-stack,"",@progbits\n' > "$work/text.s"
     link "${GOOD[@]}" "${MAP[@]}" -Wl,-z,notext "$work/text.s" 2> /dev/null

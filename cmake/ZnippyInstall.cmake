@@ -17,7 +17,9 @@ configure_file(cmake/note-directories.cmake.in note-directories.cmake @ONLY)
 install(SCRIPT "${PROJECT_BINARY_DIR}/note-directories.cmake" ALL_COMPONENTS)
 
 install(FILES include/znippy.h include/znippy.hpp DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" COMPONENT development)
-install(FILES include/znippy/arrow_abi.h DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/znippy" COMPONENT development)
+# arrow_abi.h, and the parts of znippy.hpp.
+file(GLOB ZNIPPY_HEADER_PARTS CONFIGURE_DEPENDS include/znippy/*.h include/znippy/*.hpp)
+install(FILES ${ZNIPPY_HEADER_PARTS} DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/znippy" COMPONENT development)
 
 if(ZNIPPY_BUILD_SHARED)
   install(FILES "${ZNIPPY_SHARED_FILE}" "${ZNIPPY_LIB_DIR}/${ZNIPPY_SONAME}"

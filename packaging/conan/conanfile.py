@@ -21,7 +21,7 @@ class LibznippyConan(ConanFile):
     def export_sources(self):
         root = os.path.join(self.recipe_folder, "..", "..")
         for pattern in ("CMakeLists.txt", "Cargo.*", "cbindgen.toml", "LICENSE-*", "abi/*", "cmake/*", "include/*",
-                        "src/*", "c_examples/*", "packaging/znippy.1", "packaging/bash-completion.sh"):
+                        "src/*", "c_examples/*", "benches/*", "packaging/znippy.1", "packaging/bash-completion.sh"):
             copy(self, pattern, root, self.export_sources_folder)
 
     def validate(self):

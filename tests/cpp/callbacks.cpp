@@ -60,6 +60,18 @@ TEST(exception_of_log_stops_the_call_too) {
     THROWS(tired, reader.extract_all(fixture.place / "two", options), caught.value == 8);
 }
 
+TEST(a_filter_chooses_what_is_restored) {
+    packed fixture;
+    znippy::options options;
+    options.filter_by([](const znippy::entry_view &entry) { return entry.is_symlink() || entry.size() == 10; });
+    znippy::stats stats = znippy::extract_archive(fixture.archive, fixture.place / "out", options);
+    CHECK(stats.files == 1 && stats.symlinks == 1 && !std::filesystem::exists(fixture.place / "out/README.md"));
+    options.filter_by([](const znippy::entry_view &) -> bool { throw tired{9}; });
+    THROWS(tired, znippy::extract_archive(fixture.archive, fixture.place / "out2", options), caught.value == 9);
+    options.filter_by(nullptr);
+    CHECK(znippy::extract_archive(fixture.archive, fixture.place / "out3", options).files == 3);
+}
+
 TEST(functions_are_freed_once_with_the_last_options) {
     auto witness = std::make_shared<int>(1);
     std::weak_ptr<int> watch = witness;

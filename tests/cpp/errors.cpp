@@ -3,6 +3,7 @@
 
 #include <cerrno>
 #include <filesystem>
+#include <vector>
 
 TEST(missing_archive_names_status_path_and_errno) {
     scratch place;
@@ -40,6 +41,20 @@ TEST(partial_jobs_bring_their_report) {
     CHECK(read_file(fixture.place / "out/dir/a.txt") == "first file");
     THROWS(znippy::error, znippy::extract_archive(fixture.archive, fixture.place / "strict"),
            caught.status() == ZNIPPY_E_CHECKSUM);
+}
+
+TEST(failures_are_listed_and_outlive_the_error) {
+    packed fixture;
+    std::string bytes = read_file(fixture.archive);
+    bytes[150000] ^= 1;
+    znippy::options options;
+    options.set(ZNIPPY_OPT_KEEP_GOING, 1);
+    std::vector<znippy::error> failures;
+    THROWS(znippy::partial_error, znippy::reader::open_memory(bytes).extract_all(fixture.place / "out", options),
+           caught.failure_count() == 1 && (failures = caught.failures()).size() == 1);
+    CHECK(failures[0].path() == "dir/noise" && failures[0].status() == ZNIPPY_E_CHECKSUM);
+    CHECK(std::string(failures[0].what()).find("dir/noise") != std::string::npos && failures[0].failures().empty());
+    static_assert(std::is_nothrow_copy_constructible_v<znippy::error>);
 }
 
 TEST(errors_of_the_interface_can_be_taken_over) {

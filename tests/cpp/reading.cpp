@@ -128,6 +128,20 @@ TEST(jobs_and_facts_of_the_whole) {
     CHECK(znippy::reader(fixture.place / "again.znippy").tree_digest() == reader.tree_digest());
 }
 
+TEST(one_entry_is_restored_to_a_name) {
+    packed fixture;
+    znippy::reader reader(fixture.archive);
+    reader.extract("dir/a.txt", fixture.place / "one");
+    reader.extract(reader.index_of("dir/link"), fixture.place / "two");
+    CHECK(read_file(fixture.place / "one") == "first file");
+    CHECK(std::filesystem::read_symlink(fixture.place / "two") == "a.txt");
+    THROWS(znippy::error, reader.extract("dir/a.txt", fixture.place / "one"), caught.status() == ZNIPPY_E_EXISTS);
+    znippy::options replace;
+    replace.set(ZNIPPY_OPT_OVERWRITE, 1);
+    reader.extract(std::string_view("README.md"), fixture.place / "one", replace);
+    CHECK(read_file(fixture.place / "one") == "read me\n");
+}
+
 TEST(index_is_exported) {
     packed fixture;
     ArrowSchema schema;
