@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, new_null_array};
 use arrow::array::{BinaryBuilder, Float64Builder, Int64Builder, StringBuilder};
-use arrow::compute::interleave;
 use arrow_schema::{DataType, Field};
 
+use super::interleave::interleave;
 use crate::error::{Error, Result, Status};
 
 /// Most bytes that the numbers of one row take in all extra columns together.
@@ -188,9 +188,8 @@ impl Column {
         if held.is_empty() {
             return Ok(own);
         }
-        let arrays: Vec<&dyn Array> = std::iter::once(&own).chain(&held).map(|array| &**array).collect();
-        interleave(&arrays, &picks)
-            .map_err(|error| Error::new(Status::Limit, format!("can't build the index: {error}")))
+        let arrays: Vec<ArrayRef> = std::iter::once(own).chain(held).collect();
+        interleave(&self.data_type, &arrays, &picks)
     }
 
     fn finish(&mut self) -> Result<ArrayRef> {

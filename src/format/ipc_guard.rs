@@ -145,8 +145,9 @@ impl<'a> Walk<'a> {
 
 /// How a column's buffers look.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Buffers {
+pub(super) enum Buffers {
     Bits,
+    /// Bytes of one value.
     Fixed(usize),
     /// Bytes of one offset.
     Variable(usize),
@@ -246,7 +247,7 @@ fn flat_type(field: &ipc::Field<'_>) -> Option<DataType> {
     })
 }
 
-fn buffers_of(data_type: &DataType) -> Buffers {
+pub(super) fn buffers_of(data_type: &DataType) -> Buffers {
     match data_type {
         DataType::Boolean => Buffers::Bits,
         DataType::Utf8 | DataType::Binary => Buffers::Variable(4),

@@ -5,6 +5,7 @@
 //! manifest    one Arrow IPC stream: a row a segment or section
 //! index       segments: one Arrow IPC stream each, one row a slice
 //! extra       columns behind the fixed ones
+//! interleave  rows of several arrays as one
 //! blobs       the blob table: a record a blob
 //! xattrs      sets of extended attributes
 //! recovery    the index a second time, in between the blobs
@@ -23,6 +24,7 @@ pub mod digest;
 pub mod extra;
 pub mod hash;
 pub mod index;
+mod interleave;
 pub mod ipc_guard;
 pub mod manifest;
 pub mod path;
