@@ -50,6 +50,7 @@ assert all(preset["configurePreset"] in names for preset in presets["buildPreset
 PYTHON
 # CMake reads the port's script; what vcpkg defines is left out.
 cat > "$work/port.cmake" <<CMAKE
+cmake_minimum_required(VERSION 3.25)
 foreach(name vcpkg_check_features vcpkg_cmake_configure vcpkg_cmake_install vcpkg_cmake_config_fixup vcpkg_fixup_pkgconfig
         vcpkg_copy_tools vcpkg_install_copyright)
   cmake_language(EVAL CODE "function(\${name})\nendfunction()")

@@ -1,4 +1,4 @@
-//! Where panics end. Every exported function runs inside [`guarded`] or [`shielded`].
+//! Where panics end. Every exported function runs inside [`guarded`] or [`shielded`], but for those that can't panic.
 //!
 //! A caught panic becomes `E_PANIC` with its text and place. The place is known to the panic hook alone, so a
 //! hook is installed by the first call that can run the library proper: it notes the place for calls from C,
@@ -37,18 +37,15 @@ pub(super) unsafe fn guarded(err: *mut *mut znippy_error, body: impl FnOnce() ->
 }
 
 /// Runs the body of a function that can't report; `otherwise` is what it returns after a panic.
-///
-/// It touches no thread-local storage unless there is a panic, so it may stand in signal handlers.
 pub(super) fn shielded<T>(otherwise: T, body: impl FnOnce() -> T) -> T {
-    let body = || {
-        #[cfg(feature = "test-hooks")]
-        crate::test_hooks::here(crate::test_hooks::BOUNDARY);
-        body()
-    };
-    panic::catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|payload| {
-        drop(sentence_of(payload));
-        otherwise
-    })
+    install_hook();
+    caught(body).unwrap_or(otherwise)
+}
+
+/// The same for what may stand in signal handlers: it touches no thread-local storage, which a loaded library may have to
+/// allocate. A panic would be told by the hook, so the body has to be one in which there is none.
+pub(super) fn shielded_in_signals(body: impl FnOnce()) {
+    panic::catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|payload| drop(sentence_of(payload)));
 }
 
 /// The body's value, or the panic as an error. State that a panic left half-changed is behind a poisoned handle
@@ -86,6 +83,10 @@ fn sentence_of(payload: Box<dyn Any + Send>) -> String {
 
 fn install_hook() {
     static ONCE: Once = Once::new();
+    // While a Rust host unwinds, the hook can't be exchanged; a later call will do it.
+    if std::thread::panicking() {
+        return;
+    }
     ONCE.call_once(|| {
         let previous = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
@@ -143,8 +144,6 @@ mod tests {
 
     #[test]
     fn functions_without_status_return_their_default() {
-        install_hook();
-        let value = caught(|| shielded(7, || panic!("quiet")));
-        assert_eq!(value.unwrap(), 7);
+        assert_eq!(shielded(7, || panic!("quiet")), 7);
     }
 }

@@ -1,6 +1,6 @@
 //! `znippy_cancel`: stops jobs from outside.
 
-use super::boundary::shielded;
+use super::boundary::{shielded, shielded_in_signals};
 use super::handle::{Opaque, find, give, take_back};
 use crate::progress::CancelToken;
 
@@ -29,7 +29,7 @@ pub unsafe extern "C" fn znippy_cancel_trigger(cancel: *const znippy_cancel) {
     if !cancel.is_null() {
         // SAFETY: live as the header demands. A wrong handle would allocate for a message that nobody reads,
         // in a signal handler too; that is the host's mistake, not a right one's cost.
-        shielded((), || unsafe { find(cancel, "cancel") }.map_or((), |token| token.trigger()));
+        shielded_in_signals(|| unsafe { find(cancel, "cancel") }.map_or((), |token| token.trigger()));
     }
 }
 
