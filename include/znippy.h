@@ -1699,7 +1699,7 @@ znippy_status znippy_options_set_base(znippy_options *options,
  * begins, whatever it returns, save for a struct_size that is too small; provider->release gives it back once: on
  * failure before the call returns, else when the last options and jobs that share it are gone. Threads: one at a
  * time; the callbacks run on the library's threads, and jobs that share a provider without
- * ZNIPPY_PROVIDER_CONCURRENT take turns.
+ * ZNIPPY_PROVIDER_CONCURRENT take turns; one that begins inside a callback of such a provider is ZNIPPY_E_BUSY.
  * Errors: ZNIPPY_E_INVALID_ARGUMENT for a malformed table, and for names of columns that are taken.
  */
 ZNIPPY_API
@@ -1869,6 +1869,19 @@ znippy_status znippy_writer_create_sink(const znippy_sink *sink,
                                         const znippy_options *options,
                                         znippy_writer **writer_out,
                                         znippy_error **err);
+
+/**
+ * Labels what is added from here on, trees and entries, in the index column `repo`, in place of what ZNIPPY_OPT_REPO
+ * said. With repo_len 0 there is no label.
+ *
+ * Ownership: the bytes are copied. Threads: one at a time.
+ * Errors: ZNIPPY_E_INVALID_ARGUMENT for what is no UTF-8 or has over 4,096 bytes, ZNIPPY_E_BUSY.
+ */
+ZNIPPY_API
+znippy_status znippy_writer_set_repo(znippy_writer *writer,
+                                     const char *repo,
+                                     size_t repo_len,
+                                     znippy_error **err);
 
 /**
  * Adds everything below the directory src_path, with prefix and a slash in front of each path; the directory itself

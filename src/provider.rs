@@ -63,6 +63,14 @@ pub trait Provider: Send + Sync {
     /// Whether the bytes of the file with this path in the archive are to be looked at.
     fn wants(&self, path: &[u8], size: u64) -> Result<bool>;
 
+    /// Whether a job that begins on this thread may call it.
+    ///
+    /// # Errors
+    /// `E_BUSY` inside one of its own calls where calls take turns: the job would wait for that one forever.
+    fn check_reentry(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// Looks at all bytes of a file and fills `row`; `false` where the file isn't one of its own after all.
     fn extract(&self, path: &[u8], bytes: &[u8], row: &mut ProviderRow) -> Result<bool>;
 }

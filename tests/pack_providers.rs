@@ -6,6 +6,7 @@ mod pack_support;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -19,7 +20,7 @@ use znippy::error::{Error, Result, Status};
 use znippy::format::index::{Expected, Segment};
 use znippy::format::{ipc_guard, schema};
 use znippy::options::{Key, Options};
-use znippy::pack::pack_directory;
+use znippy::pack::{NewEntry, Writer, pack_directory};
 use znippy::provider::{ColumnType, MAX_FILE, Provider, ProviderColumn, ProviderRow};
 
 /// Claims files whose length is a multiple of `every`, save those with `not` in their path.
@@ -299,6 +300,113 @@ fn a_file_of_the_greatest_size_is_offered_whole() {
     let values = &values(&archive, "all")["file"];
     assert_eq!((values.1, values.2), (Some(64 << 20), Some(mean(&bytes))));
     assert_eq!(values.4.as_deref(), Some(&ends(&bytes)[..]));
+}
+
+/// What a writer is given one by one is offered as the files of a tree are.
+#[test]
+fn files_buffers_and_streams_are_offered_like_the_files_of_a_tree() {
+    let tree = tree_of_everything();
+    let all = lengths("all", 3, 2, "copies/");
+    let packed = open(&pack(tree.path(), &[], &[all.clone()]));
+    let expected = values(&packed, "all");
+    let mut offered = all.offered.lock().unwrap().split_off(0);
+    offered.sort();
+    let listing = packed.list(0, usize::MAX).unwrap();
+    let names = (0..listing.len()).map(|at| listing.get(at).unwrap());
+    // A hard link is a file of its own here, and offered as one.
+    let names: Vec<Vec<u8>> = names.filter(|entry| entry.kind == 0).map(|entry| entry.path.to_vec()).collect();
+    for way in 0..3 {
+        for threads in [1, 3] {
+            let all = lengths("all", 3, 2, "copies/");
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("archive");
+            let mut writer = Writer::create(&path, &options_with(&[(Key::Threads, threads)], &[all.clone()])).unwrap();
+            for name in &names {
+                let source = tree.path().join(std::ffi::OsStr::from_bytes(name));
+                let entry = NewEntry::file(name);
+                match way {
+                    0 => writer.add_file(&source, name).unwrap(),
+                    1 => writer.add_bytes(&entry, &fs::read(&source).unwrap()).unwrap(),
+                    _ => {
+                        let mut file = fs::File::open(&source).unwrap();
+                        let read = |buffer: &mut [u8]| {
+                            let most = buffer.len().min(300_000);
+                            Ok(std::io::Read::read(&mut file, &mut buffer[..most]).unwrap())
+                        };
+                        writer.add_stream(&entry, read).unwrap();
+                    }
+                }
+            }
+            writer.finish().unwrap();
+            let archive = open(&fs::read(&path).unwrap());
+            archive.verify(&Options::new()).unwrap();
+            let mut found = all.offered.lock().unwrap().split_off(0);
+            found.sort();
+            assert!(found == offered, "way {way}, {threads} threads");
+            let found = values(&archive, "all");
+            let links = expected.keys().filter(|path| !names.iter().any(|name| schema_path(name) == **path)).count();
+            assert_eq!(found.len() + links, expected.len());
+            assert!(found.iter().all(|(path, values)| expected[path] == *values));
+        }
+    }
+}
+
+#[test]
+fn a_stream_that_turns_out_too_long_is_not_offered() {
+    let all = lengths("all", 3, 1, "none");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("archive");
+    let mut writer = Writer::create(&path, &options_with(&[], &[all.clone()])).unwrap();
+    for more in [0, 1] {
+        let mut left = MAX_FILE as usize + more;
+        let read = |buffer: &mut [u8]| {
+            let len = left.min(buffer.len());
+            buffer[..len].fill(0);
+            left -= len;
+            Ok(len)
+        };
+        writer.add_stream(&NewEntry::file(format!("{more}").as_bytes()), read).unwrap();
+    }
+    writer.finish().unwrap();
+    assert_eq!(*all.offered.lock().unwrap(), [("0".to_owned(), MAX_FILE as usize)]);
+}
+
+#[test]
+fn each_tree_and_entry_has_the_label_of_when_it_was_added() {
+    let tree = tempfile::tempdir().unwrap();
+    fs::write(tree.path().join("file"), "bytes").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("archive");
+    let mut options = Options::new();
+    options.set_bytes(Key::Repo, b"from the options").unwrap();
+    let mut writer = Writer::create(&path, &options).unwrap();
+    let mut add = |label: Option<&[u8]>, prefix: &str| {
+        if let Some(label) = label {
+            writer.set_repo(label).unwrap();
+        }
+        writer.add_tree(tree.path(), prefix.as_bytes()).unwrap();
+        writer.add_bytes(&NewEntry::file(format!("{prefix} bytes").as_bytes()), b"1").unwrap();
+    };
+    add(None, "a");
+    add(Some(b"second"), "b");
+    add(Some("dritte, für c".as_bytes()), "c");
+    add(Some(b""), "d");
+    assert_eq!(writer.set_repo(b"\xff").unwrap_err().status(), Status::InvalidArgument);
+    writer.finish().unwrap();
+    let archive = Archive::open(&path, &Options::new()).unwrap();
+    let listing = archive.list(0, usize::MAX).unwrap();
+    let entries = (0..listing.len()).map(|at| listing.get(at).unwrap());
+    let labels: Vec<_> = entries.map(|entry| (entry.path.to_vec(), entry.attributes.repo.map(str::to_owned))).collect();
+    assert_eq!(labels.len(), 12);
+    for (path, label) in labels {
+        let expected = match path[0] {
+            b'a' => Some("from the options"),
+            b'b' => Some("second"),
+            b'c' => Some("dritte, für c"),
+            _ => None,
+        };
+        assert_eq!(label.as_deref(), expected, "{}", path.escape_ascii());
+    }
 }
 
 #[test]

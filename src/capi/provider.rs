@@ -5,7 +5,7 @@ use std::ptr;
 use std::sync::Arc;
 
 use super::boundary::guarded;
-use super::callback::{UserData, terminated};
+use super::callback::{Inside, UserData, Visit, terminated};
 use super::constants::ZNIPPY_PROVIDER_CONCURRENT;
 use super::error::znippy_error;
 use super::handle::{Handle, Opaque, enter};
@@ -14,7 +14,7 @@ use super::pointer::{bytes, invalid, struct_size};
 use super::types::{Sized32, znippy_column, znippy_provider, znippy_status};
 use crate::error::{Error, Result, Status};
 use crate::provider::{ColumnType, Provider, ProviderColumn, ProviderRow};
-use crate::sync::Mutex;
+use crate::sync::{Mutex, MutexGuard};
 
 /// The values of one file: lives while znippy_provider.extract runs, and is used by nobody else.
 pub struct znippy_row(());
@@ -31,7 +31,7 @@ impl Opaque for znippy_row {
 /// begins, whatever it returns, save for a struct_size that is too small; provider->release gives it back once: on
 /// failure before the call returns, else when the last options and jobs that share it are gone. Threads: one at a
 /// time; the callbacks run on the library's threads, and jobs that share a provider without
-/// ZNIPPY_PROVIDER_CONCURRENT take turns.
+/// ZNIPPY_PROVIDER_CONCURRENT take turns; one that begins inside a callback of such a provider is ZNIPPY_E_BUSY.
 /// Errors: ZNIPPY_E_INVALID_ARGUMENT for a malformed table, and for names of columns that are taken.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn znippy_options_add_provider(
@@ -119,7 +119,22 @@ struct CallbackProvider {
     extract: Extract,
     user_data: UserData,
     /// Where the host wants one call at a time.
-    turn: Option<Mutex<()>>,
+    turn: Option<Turn>,
+}
+
+/// Calls that take turns.
+#[derive(Default)]
+struct Turn {
+    lock: Mutex<()>,
+    inside: Inside,
+}
+
+impl Turn {
+    /// Waits until nobody else is inside.
+    fn take(&self) -> (Visit<'_>, MutexGuard<'_, ()>) {
+        let guard = self.lock.lock();
+        (self.inside.visit(), guard)
+    }
 }
 
 impl CallbackProvider {
@@ -148,7 +163,7 @@ impl CallbackProvider {
             .map_err(|_| invalid(format!("provider->pkg_type is {}, but at most 127", provider.pkg_type)))?;
         // SAFETY: null or as the header demands.
         let (name, columns) = unsafe { (text(provider.name, "provider->name")?, columns(&provider)?) };
-        let turn = (provider.flags & ZNIPPY_PROVIDER_CONCURRENT == 0).then(|| Mutex::new(()));
+        let turn = (provider.flags & ZNIPPY_PROVIDER_CONCURRENT == 0).then(Turn::default);
         Ok(CallbackProvider { name, pkg_type, columns, wants: provider.wants, extract, user_data, turn })
     }
 
@@ -178,10 +193,14 @@ impl Provider for CallbackProvider {
         &self.columns
     }
 
+    fn check_reentry(&self) -> Result<()> {
+        self.turn.as_ref().map_or(Ok(()), |turn| turn.inside.check(&format!("provider {}", self.name)))
+    }
+
     fn wants(&self, path: &[u8], size: u64) -> Result<bool> {
         let Some(wants) = self.wants else { return Ok(true) };
         let name = terminated(path).ok_or_else(no_memory)?;
-        let _turn = self.turn.as_ref().map(|turn| turn.lock());
+        let _turn = self.turn.as_ref().map(Turn::take);
         // SAFETY: the host's function and pointer; the path lives until it returns.
         let answer = unsafe { wants(self.user_data.get(), name.as_ptr().cast(), path.len(), size) };
         self.verdict("wants", answer)
@@ -193,7 +212,7 @@ impl Provider for CallbackProvider {
             Handle::new(znippy_row::TAG, Mutex::new(std::mem::replace(row, ProviderRow::new(&[]))));
         let data = if bytes.is_empty() { ptr::null() } else { bytes.as_ptr() };
         let answer = {
-            let _turn = self.turn.as_ref().map(|turn| turn.lock());
+            let _turn = self.turn.as_ref().map(Turn::take);
             // SAFETY: the host's function and pointer; path, bytes and row live until it returns.
             unsafe {
                 (self.extract)(
@@ -268,9 +287,10 @@ fn no_memory() -> Error {
 mod tests {
     use super::*;
     use crate::capi::{
-        ZNIPPY_COLUMN_INT64, ZNIPPY_COLUMN_UTF8, ZNIPPY_E_INVALID_ARGUMENT, ZNIPPY_OK, znippy_options_clone,
-        znippy_options_free, znippy_options_new,
+        ZNIPPY_COLUMN_INT64, ZNIPPY_COLUMN_UTF8, ZNIPPY_E_BUSY, ZNIPPY_E_INVALID_ARGUMENT, ZNIPPY_OK,
+        znippy_compress_dir, znippy_options_clone, znippy_options_free, znippy_options_new,
     };
+    use std::ffi::CString;
     use std::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 
     /// A host that sets its first column to the length of the file and answers `answer`.
@@ -459,5 +479,61 @@ mod tests {
             let most = host.most.into_inner();
             assert!(if expected == 1 { most == 1 } else { most >= expected }, "{most}");
         }
+    }
+
+    /// A host that packs a directory with its own options in `extract`, and notes what comes of it.
+    struct Nested {
+        options: *mut znippy_options,
+        source: CString,
+        archive: CString,
+        status: AtomicI32,
+    }
+
+    unsafe extern "C" fn pack_again(
+        user_data: *mut c_void,
+        _: *const c_char,
+        _: usize,
+        _: *const u8,
+        _: usize,
+        _: *mut znippy_row,
+    ) -> i32 {
+        // SAFETY: the test passes a live host, with live options.
+        unsafe {
+            let host = &*user_data.cast::<Nested>();
+            if host.status.swap(1, Ordering::SeqCst) == 2 {
+                let (source, archive) = (host.source.as_ptr(), host.archive.as_ptr());
+                let status = znippy_compress_dir(source, archive, host.options, ptr::null_mut(), ptr::null_mut());
+                host.status.store(status, Ordering::SeqCst);
+            }
+        }
+        0
+    }
+
+    #[test]
+    fn packing_inside_a_callback_is_busy_where_calls_take_turns_and_works_where_they_do_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| CString::new(folder.path().join(name).to_str().unwrap()).unwrap();
+        std::fs::create_dir(folder.path().join("tree")).unwrap();
+        std::fs::write(folder.path().join("tree/file"), "bytes").unwrap();
+        for (flags, expected) in [(0, ZNIPPY_E_BUSY), (ZNIPPY_PROVIDER_CONCURRENT, ZNIPPY_OK)] {
+            // SAFETY: live handles and tables.
+            unsafe {
+                let options = znippy_options_new();
+                let (source, status) = (path("tree"), AtomicI32::new(2));
+                let host = Nested { options, source, archive: path(&format!("inner {flags}")), status };
+                let unused = Host::default();
+                let user_data = (&raw const host).cast_mut().cast();
+                let extract: Extract = pack_again;
+                let table =
+                    znippy_provider { flags, user_data, extract: Some(extract), release: None, ..table(&unused, &[]) };
+                assert_eq!(znippy_options_add_provider(options, &raw const table, ptr::null_mut()), ZNIPPY_OK);
+                let outer = path(&format!("outer {flags}"));
+                let (source, no_stats) = (host.source.as_ptr(), ptr::null_mut());
+                assert_eq!(znippy_compress_dir(source, outer.as_ptr(), options, no_stats, ptr::null_mut()), ZNIPPY_OK);
+                assert_eq!(host.status.load(Ordering::SeqCst), if expected == ZNIPPY_OK { 1 } else { expected });
+                znippy_options_free(options);
+            }
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 4, "tree, two archives, and an inner one");
     }
 }

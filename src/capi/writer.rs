@@ -169,6 +169,27 @@ pub unsafe extern "C" fn znippy_writer_create_sink(
     unsafe { guarded(err, body) }
 }
 
+/// Labels what is added from here on, trees and entries, in the index column `repo`, in place of what ZNIPPY_OPT_REPO
+/// said. With repo_len 0 there is no label.
+///
+/// Ownership: the bytes are copied. Threads: one at a time.
+/// Errors: ZNIPPY_E_INVALID_ARGUMENT for what is no UTF-8 or has over 4,096 bytes, ZNIPPY_E_BUSY.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn znippy_writer_set_repo(
+    writer: *mut znippy_writer,
+    repo: *const c_char,
+    repo_len: usize,
+    err: *mut *mut znippy_error,
+) -> znippy_status {
+    let body = || {
+        // SAFETY: null or as the header demands.
+        let (writer, repo) = unsafe { (Call::begin(writer)?, bytes(repo.cast(), repo_len, "repo")?) };
+        writer.work(|writer| writer.set_repo(repo))
+    };
+    // SAFETY: null or writable as the header demands.
+    unsafe { guarded(err, body) }
+}
+
 /// Adds everything below the directory src_path, with prefix and a slash in front of each path; the directory itself
 /// becomes the entry prefix. With prefix_len 0 its mode and time are those of the archive's own root. All of it has
 /// been read when this returns.

@@ -19,6 +19,8 @@ pub(super) struct Batch {
     pub(super) plan: Plan,
     /// The sequencer's number for the first of [`Plan::big`].
     pub(super) first_part: u32,
+    /// The label of all entries; empty for none.
+    pub(super) repo: Arc<str>,
     /// By worker; none once everything is read, and where there is nothing to read.
     handles: Vec<Mutex<Option<Handles>>>,
     is_tree: bool,
@@ -40,13 +42,13 @@ impl Batch {
             prefix.push(b'/');
         }
         let handles = (0..workers).map(|_| Mutex::new(Some(handles()))).collect();
-        Batch { first: 0, prefix, tree, plan, first_part: 0, handles, is_tree: true }
+        Batch { first: 0, prefix, tree, plan, first_part: 0, repo: "".into(), handles, is_tree: true }
     }
 
     /// Entries that are added one by one, from this number on.
-    pub(super) fn of_entries(first: u32) -> Batch {
-        let (tree, plan) = (Tree::of_entries(), Plan::default());
-        Batch { first, prefix: Vec::new(), tree, plan, first_part: 0, handles: Vec::new(), is_tree: false }
+    pub(super) fn of_entries(first: u32, repo: &Arc<str>) -> Batch {
+        let (tree, plan, repo) = (Tree::of_entries(), Plan::default(), Arc::clone(repo));
+        Batch { first, prefix: Vec::new(), tree, plan, first_part: 0, repo, handles: Vec::new(), is_tree: false }
     }
 
     /// Whether it is a tree, whose records are in order of path.

@@ -21,6 +21,8 @@ pub(super) struct Entries {
     links: HashMap<u32, u32>,
     /// Replaced by entries that were added later.
     gone: HashSet<u32>,
+    /// The label of what is added next.
+    repo: Arc<str>,
 }
 
 /// Batches, and the one that entries are still added to.
@@ -45,7 +47,8 @@ struct Paths {
 }
 
 impl Entries {
-    pub(super) fn new() -> Entries {
+    /// None yet; what is added next gets this label.
+    pub(super) fn new(repo: &str) -> Entries {
         let paths = Paths {
             hasher: RandomState::new(),
             taken: HashTable::new(),
@@ -53,7 +56,16 @@ impl Entries {
             last: None,
             batches: 0,
         };
-        Entries { numbered: Numbered::default(), paths, links: HashMap::new(), gone: HashSet::new() }
+        let (links, gone) = (HashMap::new(), HashSet::new());
+        Entries { numbered: Numbered::default(), paths, links, gone, repo: repo.into() }
+    }
+
+    /// What is added from here on gets this label.
+    pub(super) fn set_repo(&mut self, repo: &str) {
+        if *self.repo != *repo {
+            self.numbered.close();
+            self.repo = repo.into();
+        }
     }
 
     /// Nothing more is added.
@@ -138,7 +150,7 @@ impl Entries {
     pub(super) fn push(&mut self, entry: &NewEntry<'_>, size: u64) -> Result<u32> {
         let number = self.numbered.next;
         let next = number.checked_add(1).ok_or_else(too_many)?;
-        let open = self.numbered.open.get_or_insert_with(|| Batch::of_entries(number));
+        let open = self.numbered.open.get_or_insert_with(|| Batch::of_entries(number, &self.repo));
         open.tree.push(entry, size)?;
         self.numbered.next = next;
         Ok(number)
@@ -172,6 +184,7 @@ impl Entries {
     pub(super) fn push_tree(&mut self, mut batch: Batch, replaced: HashSet<u32>) -> Result<Arc<Batch>> {
         self.numbered.close();
         batch.first = self.numbered.next;
+        batch.repo = Arc::clone(&self.repo);
         let count = u32::try_from(batch.tree.records.len()).map_err(|_| too_many())?;
         self.numbered.next = self.numbered.next.checked_add(count).ok_or_else(too_many)?;
         self.gone.extend(replaced);

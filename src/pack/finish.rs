@@ -135,14 +135,14 @@ impl Index<'_> {
             if let Some(old) = &mut old {
                 pass_old(old, Some((path, record.kind)), options, &mut writer, stats)?;
             }
-            let first = links.first(file);
+            let (first, repo) = (links.first(file), &*batch.repo);
             let target = (first != number && record.kind.has_bytes()).then(|| links.path(first));
             // All names of a file are one inode, so its size, mode and times are those of the name that was read.
             let batch = if file == number { batch } else { links.batch(file) };
             let record = &batch.tree.records[(file - batch.first) as usize];
             let target = target.as_deref();
             let claim = packed.claims.get(file);
-            let (tree, repo) = (&batch.tree, options.repo());
+            let tree = &batch.tree;
             let entry = Entry { tree, packed, xattrs, policy, record, path, target, repo, claim, places };
             entry.write(file, &mut writer, stats)?;
             let Some(reporter) = &mut reporter else { continue };

@@ -5,8 +5,9 @@ use crate::error::{Error, Result, Status};
 use crate::options::Layout;
 use crate::pack::pipeline::Pipeline;
 use crate::pack::plan::{Class, MAX_UNIT_FILES};
-use crate::pack::read::{Gathered, Task, Window};
+use crate::pack::read::{Gathered, Offered, Task, Window};
 use crate::progress::Reporter;
+use crate::provider::MAX_FILE;
 
 /// Buffers that gathering keeps: a unit of each class here, a block of each class in the sequencer, and a window.
 pub(super) const PARKED: usize = 5;
@@ -22,6 +23,8 @@ pub(super) struct Gatherer {
 struct OpenUnit {
     buffer: Vec<u8>,
     files: Vec<(u32, usize)>,
+    /// Of all files, where there are metadata providers.
+    paths: Vec<Box<[u8]>>,
     len: usize,
 }
 
@@ -34,7 +37,9 @@ impl Gatherer {
 
     /// Starts the workers for what is gathered, or for trees beside it.
     pub(super) fn start(&self, pipeline: &mut Pipeline) -> Result<()> {
-        pipeline.start(self.longest, PARKED, 0)
+        // A big file that a provider looks at, and one that is being put together.
+        let assembled = if pipeline.has_providers() { 2 * MAX_FILE as usize } else { 0 };
+        pipeline.start(self.longest, PARKED, assembled)
     }
 
     /// A buffer for a unit or a window.
@@ -46,7 +51,7 @@ impl Gatherer {
     /// Takes the next small file.
     pub(super) fn small(
         &mut self,
-        entry: u32,
+        (entry, path): (u32, &[u8]),
         class: Class,
         bytes: &[u8],
         pipeline: &mut Pipeline,
@@ -59,11 +64,17 @@ impl Gatherer {
         }
         let mut unit = match self.open[class as usize].take() {
             Some(unit) => unit,
-            None => OpenUnit { buffer: self.buffer(pipeline, reporter)?, files: Vec::new(), len: 0 },
+            None => {
+                let buffer = self.buffer(pipeline, reporter)?;
+                OpenUnit { buffer, files: Vec::new(), paths: Vec::new(), len: 0 }
+            }
         };
         unit.buffer[unit.len..unit.len + bytes.len()].copy_from_slice(bytes);
         unit.len += bytes.len();
         unit.files.push((entry, unit.len));
+        if pipeline.has_providers() {
+            unit.paths.push(path.into());
+        }
         self.open[class as usize] = Some(unit);
         Ok(())
     }
@@ -75,8 +86,8 @@ impl Gatherer {
     }
 
     fn close_class(&mut self, class: Class, pipeline: &mut Pipeline) {
-        if let Some(OpenUnit { buffer, files, len }) = self.open[class as usize].take() {
-            pipeline.begin(Task::Gathered(Gathered { class, bytes: len, files }), buffer);
+        if let Some(OpenUnit { buffer, files, paths, len }) = self.open[class as usize].take() {
+            pipeline.begin(Task::Gathered(Gathered { class, bytes: len, files, paths }), buffer);
         }
     }
 }
@@ -122,5 +133,38 @@ impl BigFile {
     /// The last window was the last.
     pub(super) fn end(&self, pipeline: &mut Pipeline, reporter: &mut Reporter) -> Result<()> {
         pipeline.end_file(self.part, self.windows, reporter)
+    }
+}
+
+/// The bytes of a big file, put together for metadata providers while it passes window by window.
+pub(super) struct Assembly(Option<Vec<u8>>);
+
+impl Assembly {
+    /// Keeps nothing where nobody is to look at it.
+    pub(super) fn new(wanted: bool) -> Assembly {
+        Assembly(wanted.then(Vec::new))
+    }
+
+    /// Takes what comes next; gives up where the file gets too long to be offered.
+    pub(super) fn push(&mut self, bytes: &[u8]) -> Result<()> {
+        let Some(all) = &mut self.0 else { return Ok(()) };
+        if (all.len() + bytes.len()) as u64 > MAX_FILE {
+            self.0 = None;
+            return Ok(());
+        }
+        if all.capacity() - all.len() < bytes.len() {
+            let more = (all.len() / 2).max(bytes.len()).min(MAX_FILE as usize - all.len());
+            crate::error::reserve(all, more)?;
+        }
+        all.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    /// The whole file has passed: has it looked at.
+    pub(super) fn offer(self, entry: u32, path: &[u8], pipeline: &mut Pipeline, reporter: &mut Reporter) -> Result<()> {
+        match self.0 {
+            Some(bytes) => pipeline.offer(Offered { entry, path: path.into(), bytes }, reporter),
+            None => Ok(()),
+        }
     }
 }

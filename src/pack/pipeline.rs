@@ -23,7 +23,7 @@ use crate::pack::batch::Batch;
 use crate::pack::claims::{Claimer, Claims};
 use crate::pack::compress::{Blob, Packer};
 use crate::pack::output::Output;
-use crate::pack::read::{ReadUnit, Reader, Task};
+use crate::pack::read::{Content, Offered, ReadUnit, Reader, Task};
 use crate::pack::recovery::Recorder;
 use crate::pack::sequence::{Block, Sequenced, Sequencer};
 use crate::progress::{CancelToken, Reporter};
@@ -100,6 +100,8 @@ pub(super) struct Pipeline {
     budget: Budget,
     next_unit: usize,
     next_sequenced: usize,
+    /// Files that metadata providers look at outside of the buffers.
+    offered: usize,
     /// Units that were read before their turn.
     arrived: HashMap<usize, Arrived>,
     /// Blocks that wait for a worker.
@@ -136,6 +138,7 @@ impl Pipeline {
             budget: Budget { threads: 0, buffers: 0 },
             next_unit: 0,
             next_sequenced: 0,
+            offered: 0,
             arrived: HashMap::new(),
             queued: VecDeque::new(),
             compressing: 0,
@@ -244,6 +247,8 @@ impl Pipeline {
     /// Reads all units of a tree. Blocks of it may still be on their way when this returns.
     pub(super) fn tree(&mut self, batch: &Arc<Batch>, reporter: &mut Reporter) -> Result<()> {
         self.recorder.iter_mut().for_each(|recorder| recorder.tree(batch));
+        // Memory for what is put together for providers is the tree's now.
+        self.wait_for_offers(reporter)?;
         for number in 0..batch.plan.units {
             if batch.plan.begins_class(number) {
                 self.flush(reporter)?;
@@ -289,6 +294,26 @@ impl Pipeline {
             let _ = crew.units.send((self.next_unit, task, buffer));
         }
         self.next_unit += 1;
+    }
+
+    /// Whether metadata providers look at the files.
+    pub(super) fn has_providers(&self) -> bool {
+        !self.claimer.is_idle()
+    }
+
+    /// Has metadata providers look at a file, one at a time.
+    pub(super) fn offer(&mut self, offered: Offered, reporter: &mut Reporter) -> Result<()> {
+        self.vital(|pipeline| pipeline.wait_for_offers(reporter))?;
+        self.offered += 1;
+        self.begin(Task::Offer(offered), Vec::new());
+        Ok(())
+    }
+
+    fn wait_for_offers(&mut self, reporter: &mut Reporter) -> Result<()> {
+        while self.offered > 0 {
+            self.wait(reporter)?;
+        }
+        Ok(())
     }
 
     /// What comes next shares no block with what came before.
@@ -351,6 +376,7 @@ impl Pipeline {
     fn receive(&mut self, done: Done, reporter: &Reporter) -> Result<()> {
         match done {
             Done::Read(number, buffer, read) => {
+                self.offered -= usize::from(matches!(read.content, Content::Found));
                 self.arrived.insert(number, Arrived::Read(buffer, read));
                 self.sequence(reporter)?;
             }

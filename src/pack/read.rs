@@ -32,6 +32,8 @@ pub(super) enum Task {
     Gathered(Gathered),
     /// A window of a big file whose bytes are in the buffer.
     Window(Window),
+    /// A big file that was added on its own, for metadata providers; no buffer is filled.
+    Offer(Offered),
 }
 
 /// Small files that were added one by one.
@@ -40,6 +42,15 @@ pub(super) struct Gathered {
     pub(super) bytes: usize,
     /// Number of each file, and where its bytes end in the buffer.
     pub(super) files: Vec<(u32, usize)>,
+    /// The path of each, where there are metadata providers.
+    pub(super) paths: Vec<Box<[u8]>>,
+}
+
+/// A file with all of its bytes.
+pub(super) struct Offered {
+    pub(super) entry: u32,
+    pub(super) path: Box<[u8]>,
+    pub(super) bytes: Vec<u8>,
 }
 
 /// A window of a big file.
@@ -99,6 +110,8 @@ pub(super) enum Content {
         /// How many windows the file has, where this is known to be the last.
         last_of: Option<u32>,
     },
+    /// Nothing but what metadata providers found.
+    Found,
 }
 
 /// A unit that was read; its buffer goes along.
@@ -151,6 +164,7 @@ impl<'a> Reader<'a> {
             }
             Task::Gathered(gathered) => self.hash_small(gathered, buffer),
             Task::Window(window) => self.hash_window(window, &buffer[..window.len]),
+            Task::Offer(offered) => self.offer(offered),
         }
     }
 
@@ -193,17 +207,30 @@ impl<'a> Reader<'a> {
         Ok(ReadUnit { pieces, content: Content::Small { class, bytes, files }, skipped, found })
     }
 
-    fn hash_small(&self, gathered: &Gathered, buffer: &[u8]) -> Result<ReadUnit> {
+    fn hash_small(&mut self, gathered: &Gathered, buffer: &[u8]) -> Result<ReadUnit> {
         let mut files = Vec::with_capacity(gathered.files.len());
         let mut pieces = Vec::with_capacity(gathered.files.len());
+        let mut found = Vec::new();
         let mut at = 0;
-        for &(entry, end) in &gathered.files {
+        for (number, &(entry, end)) in gathered.files.iter().enumerate() {
             self.cancel.check()?;
             files.push(small_file(entry, at, &buffer[at..end], &mut pieces));
+            if let Some(path) = gathered.paths.get(number) {
+                let offered = self.claimer.offer(&mut self.rows, path, &buffer[at..end]);
+                found.extend(offered.map_err(|error| error.with_entry(path))?.map(|values| (entry, values)));
+            }
             at = end;
         }
         let content = Content::Small { class: gathered.class, bytes: gathered.bytes, files };
-        Ok(ReadUnit { pieces, content, skipped: Vec::new(), found: Vec::new() })
+        Ok(ReadUnit { pieces, content, skipped: Vec::new(), found })
+    }
+
+    fn offer(&mut self, offered: &Offered) -> Result<ReadUnit> {
+        self.cancel.check()?;
+        let found = self.claimer.offer(&mut self.rows, &offered.path, &offered.bytes);
+        let found = found.map_err(|error| error.with_entry(&offered.path))?;
+        let found = found.map(|values| (offered.entry, values)).into_iter().collect();
+        Ok(ReadUnit { pieces: Vec::new(), content: Content::Found, skipped: Vec::new(), found })
     }
 
     fn read_window(&mut self, mut tree: OpenTree<'_>, unit: &Unit, buffer: &mut [u8]) -> Result<ReadUnit> {

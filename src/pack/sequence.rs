@@ -259,6 +259,7 @@ impl Sequencer {
                 }
                 self.emit(buffer, kept, noise, &mut out);
             }
+            Content::Found => {}
         }
         Ok(out)
     }

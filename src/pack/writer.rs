@@ -17,7 +17,7 @@ use crate::pack::batch::Batch;
 use crate::pack::entries::Entries;
 use crate::pack::entry::NewEntry;
 use crate::pack::finish::{self, Packed};
-use crate::pack::gather::{BigFile, Gatherer};
+use crate::pack::gather::{Assembly, BigFile, Gatherer};
 use crate::pack::output::{Output, Sink};
 use crate::pack::pipeline::Pipeline;
 use crate::pack::plan::{Class, Plan, plan};
@@ -113,7 +113,7 @@ impl Writer {
             reporter: Reporter::new(options.progress(), options.cancel().clone(), options.progress_interval()),
             started: Instant::now(),
             pipeline: Pipeline::new(options, output),
-            entries: Entries::new(),
+            entries: Entries::new(options.repo()),
             gatherer: Gatherer::new(&layout),
             totals: Some((0, 0)),
             packing: false,
@@ -170,6 +170,18 @@ impl Writer {
         })
     }
 
+    /// Labels what is added from here on, in place of what the option `repo` says; an empty label is none.
+    ///
+    /// # Errors
+    /// `E_INVALID_ARGUMENT` for what is no UTF-8, or too long.
+    pub fn set_repo(&mut self, repo: &[u8]) -> Result<()> {
+        self.call(|writer| {
+            writer.options.set_bytes(Key::Repo, repo)?;
+            writer.entries.set_repo(writer.options.repo());
+            Ok(())
+        })
+    }
+
     /// Writes the index, and gives the archive its name or finishes the sink. The writer is of no use afterwards.
     ///
     /// # Errors
@@ -192,6 +204,9 @@ impl Writer {
             State::Open => {}
             State::Finished => return ended("the archive is finished; make another writer".into()),
             State::Failed(error) => return ended(format!("the writer failed before ({error}); make another one")),
+        }
+        for provider in self.options.providers() {
+            provider.check_reentry()?;
         }
         let result = self.options.cancel().check().and_then(|()| work(self));
         if let Err(error) = &result {
@@ -344,14 +359,16 @@ impl Writer {
         let (number, mut big) = self.begin_big(entry)?;
         let windows = bytes.chunks(self.layout.slice_size);
         let last = windows.len() - 1;
+        let mut whole = Assembly::new(self.pipeline.has_providers());
         for (at, window) in windows.enumerate() {
+            whole.push(window)?;
             let Writer { gatherer, pipeline, reporter, .. } = self;
             let mut buffer = gatherer.buffer(pipeline, reporter)?;
             buffer[..window.len()].copy_from_slice(window);
             big.window(buffer, window.len(), Some(at == last), pipeline, reporter)?;
         }
         self.end_big(number, entry, &big, replaced);
-        Ok(())
+        whole.offer(number, entry.path, &mut self.pipeline, &mut self.reporter)
     }
 
     /// Takes a file of unknown size. `check` is asked at its end, with its size, before the entry is taken.
@@ -383,9 +400,11 @@ impl Writer {
             return added;
         }
         let (number, mut big) = self.begin_big(entry)?;
+        let mut whole = Assembly::new(self.pipeline.has_providers());
         let mut pass = |writer: &mut Writer, big: &mut BigFile| -> Result<()> {
             loop {
                 while filled > slice {
+                    whole.push(&buffer[..slice])?;
                     let Writer { gatherer, pipeline, reporter, .. } = &mut *writer;
                     let mut window = gatherer.buffer(pipeline, reporter)?;
                     window[..slice].copy_from_slice(&buffer[..slice]);
@@ -404,6 +423,7 @@ impl Writer {
                 let Writer { gatherer, pipeline, reporter, .. } = &mut *writer;
                 // Of a full window nobody knows yet whether it is the last.
                 if filled > 0 {
+                    whole.push(&buffer[..filled])?;
                     big.window(std::mem::take(&mut buffer), filled, ended.then_some(true), pipeline, reporter)?;
                 }
                 if ended {
@@ -422,11 +442,12 @@ impl Writer {
         if !buffer.is_empty() {
             self.pipeline.give_back(buffer);
         }
-        match passed {
-            Ok(()) => self.end_big(number, entry, &big, replaced),
-            Err(_) => self.entries.leave_out(number),
+        if let Err(error) = passed {
+            self.entries.leave_out(number);
+            return Err(error);
         }
-        passed
+        self.end_big(number, entry, &big, replaced);
+        whole.offer(number, entry.path, &mut self.pipeline, &mut self.reporter)
     }
 
     /// Fills the buffer as far as the stream goes.
@@ -466,7 +487,7 @@ impl Writer {
             let number = entries.push(entry, bytes.len() as u64)?;
             pipeline.sequencer.expect_entries(1)?;
             pipeline.recorder.iter_mut().for_each(|recorder| recorder.single(number, entry, bytes.len() as u64));
-            gatherer.small(number, class, bytes, pipeline, reporter)?;
+            gatherer.small((number, entry.path), class, bytes, pipeline, reporter)?;
             entries.settle(number, entry.path, replaced);
             Ok(())
         })
