@@ -192,6 +192,9 @@ func HardLinksAsFiles() Option { return number(C.ZNIPPY_OPT_HARD_LINKS, 1) }
 // ReplacePaths lets an entry of a [Writer] replace an earlier one of the same path, instead of refusing it.
 func ReplacePaths() Option { return number(C.ZNIPPY_OPT_DUPLICATE_PATHS, 1) }
 
+// Compact has [Append] leave out the blobs that no entry of the archive uses any more.
+func Compact() Option { return number(C.ZNIPPY_OPT_COMPACT, 1) }
+
 // Base takes files from this archive that are in it as they are in the tree: they are neither read nor compressed.
 func Base(archive *Archive) Option { return func(s *settings) { s.base = archive } }
 

@@ -456,7 +456,8 @@ struct ArrowArrayStream;
 #define ZNIPPY_OPT_MAX_INDEX 55
 
 /**
- * Which files of a base archive are unchanged: 0 by path, size, time and mode, 1 also by their bytes, which reads all.
+ * Which files of a base archive are unchanged: 0 by path, size, time and mode, 1 also by their bytes, which reads all;
+ * 2 as 0 and without decoding what is taken, for a base that was verified.
  */
 #define ZNIPPY_OPT_BASE_CHECK 45
 
@@ -469,6 +470,11 @@ struct ArrowArrayStream;
  * Write recovery records between the blobs, so that names survive the loss of the index when an archive is salvaged.
  */
 #define ZNIPPY_OPT_RECOVERY 56
+
+/**
+ * Flag: znippy_writer_append() leaves out what no entry of the archive uses any more.
+ */
+#define ZNIPPY_OPT_COMPACT 46
 
 /**
  * Names of one file: 0 record them as such, 1 record each as a file of its own.
@@ -1842,7 +1848,8 @@ znippy_status znippy_writer_create(const char *archive_path,
  * the old archive stands. Options that decide the layout are those that the archive records, where they are not set.
  *
  * Paths that the archive has are taken: they are refused, or replaced where ZNIPPY_OPT_DUPLICATE_PATHS says so, which
- * leaves the old bytes in the archive, unused. Directories only get new attributes. The archive's columns are kept.
+ * leaves the old bytes in the archive, unused, until it is appended to with ZNIPPY_OPT_COMPACT; nothing need be added
+ * then. Directories only get new attributes. The archive's columns and extended attributes are kept.
  *
  * Ownership: *writer_out is the caller's, freed by znippy_writer_free(). Threads: any.
  * Errors: any of I/O and format, ZNIPPY_E_UNSUPPORTED for an archive with something that could not be kept,
@@ -1885,7 +1892,7 @@ znippy_status znippy_writer_set_repo(znippy_writer *writer,
 
 /**
  * Adds everything below the directory src_path, with prefix and a slash in front of each path; the directory itself
- * becomes the entry prefix. With prefix_len 0 its mode and time are those of the archive's own root. All of it has
+ * becomes the entry prefix. With prefix_len 0 its attributes are those of the archive's own root. All of it has
  * been read when this returns.
  *
  * Ownership: takes nothing. Threads: one at a time.
@@ -1901,7 +1908,8 @@ znippy_status znippy_writer_add_tree(znippy_writer *writer,
 
 /**
  * Adds the regular file src_path, which may be a symbolic link to one, as path, with its mode and modification time,
- * and its owner where ZNIPPY_OPT_RECORD_IDS is set. The file has been read when this returns and may go.
+ * with its owner where ZNIPPY_OPT_RECORD_IDS is set, and with its extended attributes where ZNIPPY_OPT_XATTRS is. The
+ * file has been read when this returns and may go.
  *
  * Ownership: takes nothing. Threads: one at a time.
  * Errors: any of I/O, ZNIPPY_E_CHANGED, ZNIPPY_E_EXISTS, ZNIPPY_E_UNSAFE_PATH, ZNIPPY_E_INVALID_ARGUMENT,
@@ -2137,6 +2145,37 @@ znippy_status znippy_reader_read(const znippy_reader *reader,
                                  const znippy_options *options,
                                  znippy_buffer *buffer_out,
                                  znippy_error **err);
+
+/**
+ * Number of the extended attributes that an entry has; 0 where none are recorded. Access control lists, capabilities
+ * and labels are extended attributes too.
+ *
+ * Ownership: takes nothing. Threads: any number.
+ * Errors: any of I/O and format, ZNIPPY_E_INVALID_ARGUMENT, ZNIPPY_E_BUSY.
+ */
+ZNIPPY_API
+znippy_status znippy_reader_xattr_count(const znippy_reader *reader,
+                                        uint64_t index,
+                                        size_t *count_out,
+                                        znippy_error **err);
+
+/**
+ * An extended attribute of an entry, by its number in the order of the names' bytes: the name, such as "user.mime_type",
+ * which has no NUL at its end, and the value, any bytes, NULL where there are none.
+ *
+ * Ownership: name and value live as long as the reader. Threads: any number.
+ * Errors: ZNIPPY_E_NOT_FOUND where the entry has no attribute of this number, any of I/O and format,
+ * ZNIPPY_E_INVALID_ARGUMENT, ZNIPPY_E_BUSY.
+ */
+ZNIPPY_API
+znippy_status znippy_reader_xattr(const znippy_reader *reader,
+                                  uint64_t index,
+                                  size_t number,
+                                  const char **name_out,
+                                  size_t *name_len_out,
+                                  const void **value_out,
+                                  size_t *value_len_out,
+                                  znippy_error **err);
 
 /**
  * Restores one entry to exactly dest_path, whose directory must exist: a file, also of a hard link's bytes, a symbolic

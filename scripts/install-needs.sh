@@ -27,6 +27,9 @@ package_of() {
     libzstd.pc) echo libzstd-dev ;;
     abidw | abidiff) echo abigail-tools ;;
     mandoc) echo mandoc ;;
+    mkfs.xfs) echo xfsprogs ;;
+    mkfs.btrfs) echo btrfs-progs ;;
+    mkfs.ext4) echo e2fsprogs ;;
     dpkg-buildpackage) echo dpkg-dev debhelper fakeroot ;;
     rpmspec) echo rpm ;;
     dh) echo debhelper ;;

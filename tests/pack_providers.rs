@@ -307,7 +307,8 @@ fn a_file_of_the_greatest_size_is_offered_whole() {
 fn files_buffers_and_streams_are_offered_like_the_files_of_a_tree() {
     let tree = tree_of_everything();
     let all = lengths("all", 3, 2, "copies/");
-    let packed = open(&pack(tree.path(), &[], &[all.clone()]));
+    let providers: [Arc<dyn Provider>; 1] = [all.clone()];
+    let packed = open(&pack(tree.path(), &[], &providers));
     let expected = values(&packed, "all");
     let mut offered = all.offered.lock().unwrap().split_off(0);
     offered.sort();
@@ -320,7 +321,8 @@ fn files_buffers_and_streams_are_offered_like_the_files_of_a_tree() {
             let all = lengths("all", 3, 2, "copies/");
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("archive");
-            let mut writer = Writer::create(&path, &options_with(&[(Key::Threads, threads)], &[all.clone()])).unwrap();
+            let providers: [Arc<dyn Provider>; 1] = [all.clone()];
+            let mut writer = Writer::create(&path, &options_with(&[(Key::Threads, threads)], &providers)).unwrap();
             for name in &names {
                 let source = tree.path().join(std::ffi::OsStr::from_bytes(name));
                 let entry = NewEntry::file(name);
@@ -356,7 +358,8 @@ fn a_stream_that_turns_out_too_long_is_not_offered() {
     let all = lengths("all", 3, 1, "none");
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("archive");
-    let mut writer = Writer::create(&path, &options_with(&[], &[all.clone()])).unwrap();
+    let providers: [Arc<dyn Provider>; 1] = [all.clone()];
+    let mut writer = Writer::create(&path, &options_with(&[], &providers)).unwrap();
     for more in [0, 1] {
         let mut left = MAX_FILE as usize + more;
         let read = |buffer: &mut [u8]| {

@@ -21,7 +21,7 @@ use znippy::format::manifest::Manifest;
 use znippy::format::row::{Attributes, EntryKind};
 use znippy::format::xattrs::{SECTION_NAME, SetBuilder};
 use znippy::options::{Key, Options};
-use znippy::pack::pack_directory;
+use znippy::pack::{Writer, pack_directory};
 
 /// u32 version 2, then tag, permissions and id of the owner, user 1234, the group, the mask and the others.
 const ACL: &[u8] = b"\x02\0\0\0\x01\0\x06\0\xff\xff\xff\xff\x02\0\x04\0\xd2\x04\0\0\x04\0\x04\0\xff\xff\xff\xff\
@@ -363,4 +363,104 @@ fn the_packer_and_the_format_agree_about_limits() {
     let mut builder = SetBuilder::default();
     builder.add(&[b'n'; 255], &[0; 65_536]).unwrap();
     assert_eq!(builder.finish().unwrap().len(), 2 + 1 + 255 + 4 + 65_536);
+}
+
+/// Names and values of an entry's attributes that are not the system's own business.
+fn recorded(archive: &Archive, path: &str) -> Vec<(String, Vec<u8>)> {
+    let index = archive.find(path.as_bytes()).unwrap().unwrap();
+    let all = archive.entry_xattrs(index).unwrap();
+    let all = all.map(|(name, value)| (String::from_utf8_lossy(name).into_owned(), value.to_vec()));
+    all.filter(|(name, _)| !name.starts_with("security.")).collect()
+}
+
+fn one(name: &str, value: &[u8]) -> Vec<(String, Vec<u8>)> {
+    vec![(name.to_owned(), value.to_vec())]
+}
+
+#[test]
+fn files_that_are_added_by_name_and_roots_below_prefixes_have_theirs() {
+    for place in places() {
+        let tree = place.path().join("tree");
+        sample(&tree);
+        for (wanted, expected) in [(1, true), (0, false)] {
+            let path = place.path().join(format!("archive{wanted}"));
+            let mut writer = Writer::create(&path, &options(&[(Key::Xattrs, wanted)])).unwrap();
+            writer.add_file(&tree.join("locked"), b"one file").unwrap();
+            writer.add_tree(&tree, b"below/here").unwrap();
+            writer.finish().unwrap();
+            let archive = Archive::open(&path, &Options::new()).unwrap();
+            archive.verify(&Options::new()).unwrap();
+            for (path, name, value) in [
+                ("one file", "user.locked", &b"\0\xff"[..]),
+                ("below/here", "user.root", b"root"),
+                ("below/here/d/inner", "user.empty", b""),
+            ] {
+                assert_eq!(recorded(&archive, path), if expected { one(name, value) } else { Vec::new() }, "{path}");
+            }
+        }
+    }
+}
+
+#[test]
+fn appending_keeps_what_entries_have_and_compacting_what_they_still_have() {
+    for place in places() {
+        let (tree, more) = (place.path().join("tree"), place.path().join("more"));
+        sample(&tree);
+        let path = place.path().join("archive");
+        fs::write(&path, packed_bytes(&tree, &[])).unwrap();
+        fs::create_dir_all(more.join("d")).unwrap();
+        fs::write(more.join("d/file"), "replaced").unwrap();
+        fs::write(more.join("like one before"), "new").unwrap();
+        set(&more.join("like one before"), "user.locked", b"\0\xff").unwrap();
+        set(&more.join("d/file"), "user.new", b"new").unwrap();
+        let append = |values: &[(Key, i64)], tree: Option<&Path>| {
+            let mut writer = Writer::append(&path, &options(values)).unwrap();
+            if let Some(tree) = tree {
+                writer.add_tree(tree, b"").unwrap();
+            }
+            writer.finish().unwrap();
+            let archive = Archive::open(&path, &Options::new()).unwrap();
+            archive.verify(&Options::new()).unwrap();
+            archive
+        };
+        let check = |archive: &Archive| {
+            assert_eq!(recorded(archive, "d/file"), one("user.new", b"new"));
+            assert_eq!(recorded(archive, "like one before"), one("user.locked", b"\0\xff"));
+            assert_eq!(recorded(archive, "locked"), one("user.locked", b"\0\xff"));
+            assert_eq!(recorded(archive, "d/inner"), one("user.empty", b""));
+            // The other name of the file that was replaced is the file now.
+            assert_eq!(recorded(archive, "d/link"), [one("user.a", &[7; 3000]), one("user.z", b"last")].concat());
+            assert!(recorded(archive, "d/plain").is_empty());
+        };
+        let archive = append(&[(Key::Xattrs, 1), (Key::DuplicatePaths, 1)], Some(&more));
+        check(&archive);
+        let sets = archive.xattr_sets().unwrap().len();
+        // The root of the second tree has none.
+        assert_eq!(archive.root_xattr_id().unwrap(), None);
+        let archive = append(&[(Key::Compact, 1)], None);
+        check(&archive);
+        assert_eq!(archive.xattr_sets().unwrap().len(), sets - 1, "the root's set went with the root");
+        // Without being asked to record anything, what is there is kept.
+        fs::remove_dir_all(&more).unwrap();
+        fs::create_dir_all(&more).unwrap();
+        fs::write(more.join("plain"), "plain").unwrap();
+        check(&append(&[], Some(&more)));
+    }
+}
+
+#[test]
+fn a_set_that_is_not_there_is_not_taken_from_what_is_appended() {
+    for place in places() {
+        let mut builder = Builder::new();
+        let attributes = Attributes { mode: Some(0o755), xattr_id: Some(0), ..Attributes::default() };
+        builder.entry(b"liar", EntryKind::Directory, attributes);
+        let path = place.path().join("archive");
+        fs::write(&path, builder.bytes()).unwrap();
+        let tree = place.path().join("tree");
+        sample(&tree);
+        let mut writer = Writer::append(&path, &options(&[(Key::Xattrs, 1)])).unwrap();
+        writer.add_tree(&tree, b"").unwrap();
+        let error = writer.finish().map(drop).unwrap_err();
+        assert_eq!((error.rule(), error.path()), (Some("index.xattr"), Some(&b"liar"[..])));
+    }
 }

@@ -131,6 +131,7 @@ bool policy_settle(struct request *request);
 
 int run_pack(const struct request *request);
 int run_append(const struct request *request);
+int run_compact(const struct request *request);
 int run_unpack(const struct request *request);
 int run_verify(const struct request *request);
 int run_salvage(const struct request *request);

@@ -164,6 +164,20 @@ static znippy_status append(const struct request *request, znippy_stats *stats, 
     return status;
 }
 
+/* Appends nothing. */
+static znippy_status compact(const struct request *request, znippy_stats *stats, znippy_error **error) {
+    znippy_writer *writer = NULL;
+    znippy_status status = znippy_options_set_i64(request->options, ZNIPPY_OPT_COMPACT, 1, error);
+    if (status == ZNIPPY_OK) {
+        status = znippy_writer_append(request->operands[0], request->options, &writer, error);
+    }
+    if (status == ZNIPPY_OK) {
+        status = znippy_writer_finish(writer, stats, error);
+    }
+    znippy_writer_free(writer);
+    return status;
+}
+
 static znippy_status unpack(const struct request *request, znippy_stats *stats, znippy_error **error) {
     return znippy_extract_archive(request->operands[0], request->operands[1], request->options, stats, error);
 }
@@ -197,6 +211,10 @@ int run_pack(const struct request *request) {
 
 int run_append(const struct request *request) {
     return run_job(request, append, "now has");
+}
+
+int run_compact(const struct request *request) {
+    return run_job(request, compact, "kept");
 }
 
 int run_unpack(const struct request *request) {

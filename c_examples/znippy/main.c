@@ -19,7 +19,8 @@
     (JOB_FLAGS | TREE_FLAGS | FLAG_LEVEL | FLAG_PRESET | FLAG_NO_SKIP | FLAG_FORCE | FLAG_BASE | FLAG_XATTRS | \
      FLAG_RECOVERY)
 #define APPEND_FLAGS \
-    (JOB_FLAGS | TREE_FLAGS | FLAG_LEVEL | FLAG_PRESET | FLAG_NO_SKIP | FLAG_BELOW | FLAG_RECOVERY)
+    (JOB_FLAGS | TREE_FLAGS | FLAG_LEVEL | FLAG_PRESET | FLAG_NO_SKIP | FLAG_BELOW | FLAG_RECOVERY | \
+     FLAG_XATTRS)
 #define SALVAGE_FLAGS \
     (FLAG_THREADS | FLAG_SET | FLAG_QUIET | FLAG_JSON | FLAG_HELP | FLAG_FORCE | FLAG_VERBOSE)
 #define DIFF_FLAGS \
@@ -29,6 +30,7 @@
 const struct command COMMANDS[] = {
     {"pack", "DIR ARCHIVE", 2, PACK_FLAGS, "Pack a directory into an archive; as -, the archive goes to standard output.", run_pack},
     {"append", "ARCHIVE DIR", 2, APPEND_FLAGS, "Add a directory to an archive.", run_append},
+    {"compact", "ARCHIVE", 1, JOB_FLAGS, "Make an archive smaller by what none of its entries uses any more.", run_compact},
     {"unpack", "ARCHIVE DIR", 2, UNPACK_FLAGS, "Restore the tree of an archive; with --to-stdout ARCHIVE [NAME|GLOB]...", run_unpack},
     {"list", "ARCHIVE [NAME|GLOB]...", 1, FLAG_LONG | FLAG_JSON | FLAG_NULL | FLAG_HELP,
      "Print the names in an archive.", run_list},

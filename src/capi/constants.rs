@@ -138,12 +138,15 @@ pub const ZNIPPY_OPT_DIFF_MTIME: u32 = 50;
 pub const ZNIPPY_OPT_DUPLICATES: u32 = 42;
 /// Refuse archives whose decoded index has more bytes than this; 0 stands for 1 GiB, or 64 times the archive.
 pub const ZNIPPY_OPT_MAX_INDEX: u32 = 55;
-/// Which files of a base archive are unchanged: 0 by path, size, time and mode, 1 also by their bytes, which reads all.
+/// Which files of a base archive are unchanged: 0 by path, size, time and mode, 1 also by their bytes, which reads all;
+/// 2 as 0 and without decoding what is taken, for a base that was verified.
 pub const ZNIPPY_OPT_BASE_CHECK: u32 = 45;
 /// What to do with an entry whose path was added to a writer before: 0 refuse it, 1 let it replace the earlier one.
 pub const ZNIPPY_OPT_DUPLICATE_PATHS: u32 = 43;
 /// Write recovery records between the blobs, so that names survive the loss of the index when an archive is salvaged.
 pub const ZNIPPY_OPT_RECOVERY: u32 = 56;
+/// Flag: znippy_writer_append() leaves out what no entry of the archive uses any more.
+pub const ZNIPPY_OPT_COMPACT: u32 = 46;
 /// Names of one file: 0 record them as such, 1 record each as a file of its own.
 pub const ZNIPPY_OPT_HARD_LINKS: u32 = 65;
 
@@ -350,6 +353,7 @@ mod tests {
             ZNIPPY_OPT_MAX_INDEX,
             ZNIPPY_OPT_BASE_CHECK,
             ZNIPPY_OPT_RECOVERY,
+            ZNIPPY_OPT_COMPACT,
             ZNIPPY_OPT_HARD_LINKS,
         );
         let constants: Vec<_> = constants.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();

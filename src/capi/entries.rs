@@ -1,6 +1,7 @@
 //! What a `znippy_reader` does with its entries: find, read, restore, check.
 
 use std::ffi::{c_char, c_void};
+use std::ptr;
 
 use super::boundary::guarded;
 use super::buffer::hand_over;
@@ -126,6 +127,71 @@ pub unsafe extern "C" fn znippy_reader_read(
         // SAFETY: not null, and writable as the header demands.
         unsafe { place.write(hand_over(bytes)) };
         Ok(())
+    };
+    // SAFETY: null or writable as the header demands.
+    unsafe { guarded(err, body) }
+}
+
+/// Number of the extended attributes that an entry has; 0 where none are recorded. Access control lists, capabilities
+/// and labels are extended attributes too.
+///
+/// Ownership: takes nothing. Threads: any number.
+/// Errors: any of I/O and format, ZNIPPY_E_INVALID_ARGUMENT, ZNIPPY_E_BUSY.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn znippy_reader_xattr_count(
+    reader: *const znippy_reader,
+    index: u64,
+    count_out: *mut usize,
+    err: *mut *mut znippy_error,
+) -> znippy_status {
+    let body = || {
+        // SAFETY: null or as the header demands.
+        let reader = unsafe { Call::begin(reader) }?;
+        let place = required(count_out, "count_out")?;
+        let count = reader.ask(|archive| Ok(archive.entry_xattrs(index)?.count()))?;
+        // SAFETY: not null, and writable as the header demands.
+        unsafe { place.write(count) };
+        Ok(())
+    };
+    // SAFETY: null or writable as the header demands.
+    unsafe { guarded(err, body) }
+}
+
+/// An extended attribute of an entry, by its number in the order of the names' bytes: the name, such as "user.mime_type",
+/// which has no NUL at its end, and the value, any bytes, NULL where there are none.
+///
+/// Ownership: name and value live as long as the reader. Threads: any number.
+/// Errors: ZNIPPY_E_NOT_FOUND where the entry has no attribute of this number, any of I/O and format,
+/// ZNIPPY_E_INVALID_ARGUMENT, ZNIPPY_E_BUSY.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn znippy_reader_xattr(
+    reader: *const znippy_reader,
+    index: u64,
+    number: usize,
+    name_out: *mut *const c_char,
+    name_len_out: *mut usize,
+    value_out: *mut *const c_void,
+    value_len_out: *mut usize,
+    err: *mut *mut znippy_error,
+) -> znippy_status {
+    let body = || {
+        // SAFETY: null or as the header demands.
+        let reader = unsafe { Call::begin(reader) }?;
+        let (name_place, name_len) = (required(name_out, "name_out")?, required(name_len_out, "name_len_out")?);
+        let (value_place, value_len) = (required(value_out, "value_out")?, required(value_len_out, "value_len_out")?);
+        reader.ask(|archive| {
+            let missing = || Error::new(Status::NotFound, format!("the entry has no extended attribute {number}"));
+            let (name, value) = archive.entry_xattrs(index)?.nth(number).ok_or_else(missing)?;
+            let value_start = if value.is_empty() { ptr::null() } else { value.as_ptr() };
+            // SAFETY: not null, and writable as the header demands. The archive keeps its sets, once loaded, to its end.
+            unsafe {
+                name_place.write(name.as_ptr().cast());
+                name_len.write(name.len());
+                value_place.write(value_start.cast());
+                value_len.write(value.len());
+            }
+            Ok(())
+        })
     };
     // SAFETY: null or writable as the header demands.
     unsafe { guarded(err, body) }

@@ -116,7 +116,8 @@ pub unsafe extern "C" fn znippy_writer_create(
 /// the old archive stands. Options that decide the layout are those that the archive records, where they are not set.
 ///
 /// Paths that the archive has are taken: they are refused, or replaced where ZNIPPY_OPT_DUPLICATE_PATHS says so, which
-/// leaves the old bytes in the archive, unused. Directories only get new attributes. The archive's columns are kept.
+/// leaves the old bytes in the archive, unused, until it is appended to with ZNIPPY_OPT_COMPACT; nothing need be added
+/// then. Directories only get new attributes. The archive's columns and extended attributes are kept.
 ///
 /// Ownership: *writer_out is the caller's, freed by znippy_writer_free(). Threads: any.
 /// Errors: any of I/O and format, ZNIPPY_E_UNSUPPORTED for an archive with something that could not be kept,
@@ -191,7 +192,7 @@ pub unsafe extern "C" fn znippy_writer_set_repo(
 }
 
 /// Adds everything below the directory src_path, with prefix and a slash in front of each path; the directory itself
-/// becomes the entry prefix. With prefix_len 0 its mode and time are those of the archive's own root. All of it has
+/// becomes the entry prefix. With prefix_len 0 its attributes are those of the archive's own root. All of it has
 /// been read when this returns.
 ///
 /// Ownership: takes nothing. Threads: one at a time.
@@ -217,7 +218,8 @@ pub unsafe extern "C" fn znippy_writer_add_tree(
 }
 
 /// Adds the regular file src_path, which may be a symbolic link to one, as path, with its mode and modification time,
-/// and its owner where ZNIPPY_OPT_RECORD_IDS is set. The file has been read when this returns and may go.
+/// with its owner where ZNIPPY_OPT_RECORD_IDS is set, and with its extended attributes where ZNIPPY_OPT_XATTRS is. The
+/// file has been read when this returns and may go.
 ///
 /// Ownership: takes nothing. Threads: one at a time.
 /// Errors: any of I/O, ZNIPPY_E_CHANGED, ZNIPPY_E_EXISTS, ZNIPPY_E_UNSAFE_PATH, ZNIPPY_E_INVALID_ARGUMENT,

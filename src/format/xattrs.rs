@@ -117,6 +117,14 @@ impl XattrSets {
         Ok(Attributes { left: read_u16(set, 0), rest: &set[2..] })
     }
 
+    /// The encoding of a set.
+    ///
+    /// # Errors
+    /// As for [`XattrSets::get`].
+    pub fn encoded(&self, id: u32) -> Result<&[u8]> {
+        self.range(id).map(|range| &self.bytes[range]).ok_or_else(|| missing_set(id))
+    }
+
     fn range(&self, id: u32) -> Option<Range<usize>> {
         let number = id as usize;
         let end = *self.ends.get(number)? as usize;

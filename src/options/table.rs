@@ -151,7 +151,7 @@ option_table! {
     Modes = 33, "modes", Choice, 0, 0, 1, PACK, false,
         "Modes: 0 keep, 1 normalise: 0755 for directories and for files that somebody may execute, else 0644.";
     Xattrs = 34, "xattrs", Flag, 0, 0, 1, PACK, false,
-        "Record extended attributes of the files and directories of trees, with access control lists and capabilities.";
+        "Record extended attributes of files and directories, with access control lists and capabilities; of trees, and of files that are added by name.";
     RestoreXattrs = 35, "restore-xattrs", Choice, 0, 0, 2, EXTRACT, false,
         "Restore recorded extended attributes: 0 none, 1 user.*, 2 all, with access control lists, capabilities and labels.";
     DryRun = 36, "dry-run", Flag, 0, 0, 1, EXTRACT, false,
@@ -178,6 +178,8 @@ option_table! {
         "Which files of a base archive are taken as unchanged: 0 those with equal path, size, time and mode, 1 those whose bytes are equal too, which has all files read, 2 as 0 and without decoding what is taken, for a base that was verified.";
     Recovery = 56, "recovery", Flag, 0, 0, 1, PACK, true,
         "Write recovery records between the blobs, so that names survive the loss of the index when an archive is salvaged.";
+    Compact = 46, "compact", Flag, 0, 0, 1, PACK, false,
+        "Where an archive is appended to, leave out the blobs that no entry of it uses any more, and copy the others instead of cloning all.";
     HardLinks = 65, "hard-links", Choice, 0, 0, 1, PACK, false,
         "Names of one file: 0 record them as such, 1 record each as a file of its own; the bytes stand in the archive once in any case.";
 }

@@ -6,17 +6,20 @@ mod tests;
 use std::collections::HashMap;
 use std::fs::File;
 use std::path::Path;
+use std::sync::Arc;
 
 use rustix::fs::{Mode, OFlags, Stat};
 
 use crate::archive::{Archive, ContentCheck, FileSource, StructureWalk};
-use crate::error::{Error, Result, Status};
+use crate::error::{Error, Result, Status, zeroed};
 use crate::format::blobs::{self, Blob};
 use crate::format::container::HEAD_LEN;
 use crate::format::extra::{ExtraColumn, ExtraValue};
+use crate::format::hash::hash;
 use crate::format::index::Segment;
 use crate::format::row::{Attributes, CODEC_STORED, CODEC_ZSTD, EntryKind, Row};
 use crate::format::schema::INDEX;
+use crate::format::xattrs::{self, missing_set};
 use crate::options::{Key, OPTION_TABLE, Options};
 use crate::pack::base::{blob_number, check_slices, named};
 use crate::pack::pipeline::{Pipeline, Written};
@@ -31,6 +34,20 @@ pub(super) struct Existing {
     table: Vec<Blob>,
     /// Columns that this version doesn't know, of all segments.
     columns: Vec<ExtraColumn>,
+    kept: Kept,
+}
+
+/// What of the archive is kept, and where. All of it, unless it is compacted.
+#[derive(Default)]
+struct Kept {
+    /// Numbers of blobs, in order.
+    blobs: Vec<u32>,
+    /// By blob: where it starts in the new archive.
+    offsets: Vec<Option<u64>>,
+    /// Sets of extended attributes, encoded, in the order of their new numbers.
+    sets: Vec<Arc<[u8]>>,
+    /// By set: its new number.
+    set_numbers: Vec<Option<u32>>,
 }
 
 impl Existing {
@@ -52,7 +69,7 @@ impl Existing {
         archive.read_range(0, &mut head).and_then(|()| crate::format::container::check_head(&head)).map_err(named)?;
         let columns = columns_of(&archive).map_err(named)?;
         let table = archive.blob_records().map_err(named)?;
-        Ok(Existing { archive, file, table, columns })
+        Ok(Existing { archive, file, table, columns, kept: Kept::default() })
     }
 
     /// Columns that this version doesn't know.
@@ -65,8 +82,14 @@ impl Existing {
         let metadata = &self.archive.manifest().metadata;
         let mode = u32::from_str_radix(metadata.get("root_mode")?, 8).ok().filter(|mode| *mode <= 0o7777)?;
         let mtime = metadata.get("root_mtime_ns").and_then(|value| value.parse().ok());
-        // Archives with extended attributes can't be appended to, see `open`.
-        Some(RootRecord { mode, mtime_ns: mtime.unwrap_or(NO_MTIME), xattrs: None })
+        let id = self.archive.root_xattr_id().ok()?;
+        let xattrs = id.and_then(|id| self.kept.sets.get((*self.kept.set_numbers.get(id as usize)?)? as usize));
+        Some(RootRecord { mode, mtime_ns: mtime.unwrap_or(NO_MTIME), xattrs: xattrs.map(Arc::clone) })
+    }
+
+    /// Sets of extended attributes that are kept, encoded, in the order of their numbers.
+    pub(super) fn xattr_sets(&self) -> &[Arc<[u8]>] {
+        &self.kept.sets
     }
 
     /// Options for adding to this archive: what decides the layout is as the archive records it, where it isn't set.
@@ -103,10 +126,16 @@ impl Existing {
         Err(Error::refused(Status::Exists, "entry.duplicate", why).with_entry(path))
     }
 
-    /// Copies the payload and tells the pipeline what is in it.
-    pub(super) fn take_over(&self, pipeline: &mut Pipeline, reporter: &mut Reporter) -> Result<()> {
-        let end = self.archive.manifest().payload_end();
-        pipeline.output.clone_from_file(&self.file, end, reporter)?;
+    /// Copies the payload and tells the pipeline what is in it. To `compact` is to leave out what no entry uses.
+    pub(super) fn take_over(&mut self, compact: bool, pipeline: &mut Pipeline, reporter: &mut Reporter) -> Result<()> {
+        self.keep(compact, reporter)?;
+        if self.kept.blobs.len() == self.table.len() {
+            let end = self.archive.manifest().payload_end();
+            pipeline.output.clone_from_file(&self.file, end, reporter)?;
+            self.kept.offsets = self.table.iter().map(|blob| Some(blob.offset)).collect();
+        } else {
+            self.copy_kept(pipeline, reporter)?;
+        }
         let mut codecs = vec![CODEC_STORED; self.table.len()];
         let mut structure = StructureWalk::new();
         for number in 0..self.archive.manifest().segments.len() {
@@ -117,17 +146,93 @@ impl Existing {
                 codecs[blob] = at.codec;
                 // Nothing new is looked for in what can't be decoded.
                 if at.codec == CODEC_STORED || at.codec == CODEC_ZSTD {
+                    let block = self.kept.blobs.binary_search(&(blob as u32)).map_err(|_| moved())? as u32;
                     let (start, len) = (at.block_offset as u32, walked.row.size as u32);
                     let entry = u32::try_from(walked.entry).unwrap_or(u32::MAX);
-                    pipeline.sequencer.adopt(walked.row.checksum, blob as u32, start, len, entry)?;
+                    pipeline.sequencer.adopt(walked.row.checksum, block, start, len, entry)?;
                 }
                 Ok(())
             })?;
         }
-        for (blob, codec) in self.table.iter().zip(codecs) {
-            pipeline.adopt(Written { blob: *blob, codec });
+        for number in &self.kept.blobs {
+            let number = *number as usize;
+            let offset = self.kept.offsets[number].ok_or_else(moved)?;
+            pipeline.adopt(Written { blob: Blob { offset, ..self.table[number] }, codec: codecs[number] });
         }
         Ok(())
+    }
+
+    /// Decides what is kept: blobs, and sets of extended attributes.
+    fn keep(&mut self, compact: bool, reporter: &mut Reporter) -> Result<()> {
+        let sets = Arc::clone(self.archive.xattr_sets()?);
+        let (mut blobs, mut numbers) = (vec![!compact; self.table.len()], vec![None; sets.len()]);
+        let mut kept = Vec::new();
+        let mut keep_set = |id: u32| -> Result<()> {
+            let set = sets.encoded(id)?;
+            if numbers[id as usize].is_none() {
+                numbers[id as usize] = Some(kept.len() as u32);
+                kept.push(set.into());
+            }
+            Ok(())
+        };
+        if compact {
+            self.archive.root_xattr_id()?.map_or(Ok(()), &mut keep_set)?;
+            let mut structure = StructureWalk::new();
+            for number in 0..self.archive.manifest().segments.len() {
+                reporter.tick(None)?;
+                structure.segment(&self.archive.load_segment(number)?, |walked| {
+                    if let Some(at) = walked.row.location {
+                        blobs[blob_number(&self.table, &at)?] = true;
+                    }
+                    let id = walked.row.attributes.and_then(|attributes| attributes.xattr_id);
+                    id.map_or(Ok(()), &mut keep_set).map_err(|error| error.with_entry(walked.path))
+                })?;
+            }
+        } else {
+            (0..sets.len() as u32).try_for_each(keep_set)?;
+        }
+        let blobs = blobs.iter().enumerate().filter(|(_, kept)| **kept).map(|(number, _)| number as u32).collect();
+        self.kept = Kept { blobs, offsets: Vec::new(), sets: kept, set_numbers: numbers };
+        Ok(())
+    }
+
+    /// Copies the blobs that are kept, each after its stored bytes were checked.
+    fn copy_kept(&mut self, pipeline: &mut Pipeline, reporter: &mut Reporter) -> Result<()> {
+        pipeline.output.take_mode_of(&self.file)?;
+        pipeline.output.append(&crate::format::container::head())?;
+        self.kept.offsets = vec![None; self.table.len()];
+        let mut stored = Vec::new();
+        for number in &self.kept.blobs {
+            let blob = &self.table[*number as usize];
+            reporter.tick(None)?;
+            if stored.len() < blob.stored as usize {
+                stored = zeroed(blob.stored as usize)?;
+            }
+            let bytes = &mut stored[..blob.stored as usize];
+            self.archive.read_range(blob.offset, bytes)?;
+            if hash(bytes) != blob.hash {
+                let why = format!("the blob at offset {} is damaged; nothing was changed", blob.offset);
+                return Err(Error::refused(Status::Checksum, "blob.hash", why));
+            }
+            self.kept.offsets[*number as usize] = Some(pipeline.output.position());
+            pipeline.output.append(bytes)?;
+        }
+        Ok(())
+    }
+
+    /// A row as it stands in the new archive.
+    pub(super) fn placed<'r>(&self, row: &Row<'r>) -> Result<Row<'r>> {
+        let mut row = Row { ..*row };
+        if let Some(at) = &mut row.location {
+            at.blob_offset = self.kept.offsets[blob_number(&self.table, at)?].ok_or_else(moved)?;
+        }
+        if let Some(attributes) = &mut row.attributes
+            && let Some(id) = attributes.xattr_id
+        {
+            let number = self.kept.set_numbers.get(id as usize).copied().flatten();
+            attributes.xattr_id = Some(number.ok_or_else(|| missing_set(id).with_entry(row.path))?);
+        }
+        Ok(row)
     }
 
     /// Checks slices that stand for new bytes: they must be what the index says.
@@ -139,15 +244,21 @@ impl Existing {
         reporter: &mut Reporter,
     ) -> Result<()> {
         let mut check = ContentCheck::new(self.table.len())?;
-        let blob = |block: u32| Some(block).filter(|block| (*block as usize) < self.table.len());
+        let blob = |block: u32| self.kept.blobs.get(block as usize).copied();
         let checked = check_slices(&mut check, &self.archive, &self.table, slices, blob, written, options, reporter);
         checked.map_err(|error| named(&self.archive, "archive, to which nothing can be appended", error))
     }
 }
 
+fn moved() -> Error {
+    Error::new(Status::Changed, "the archive changed while it was appended to")
+}
+
 /// The columns that this version doesn't know, of all segments together.
 fn columns_of(archive: &Archive) -> Result<Vec<ExtraColumn>> {
-    if let Some(section) = archive.manifest().sections.iter().find(|part| part.module_name != blobs::SECTION_NAME) {
+    let known = [blobs::SECTION_NAME, xattrs::SECTION_NAME];
+    let mut sections = archive.manifest().sections.iter();
+    if let Some(section) = sections.find(|part| known.iter().all(|known| part.module_name != *known)) {
         let why = format!("can't append: this version can't keep the archive's section {}", section.module_name);
         return Err(Error::new(Status::Unsupported, why));
     }

@@ -163,6 +163,13 @@ impl Entries {
         }
     }
 
+    /// Gives the entry that was added last its extended attributes.
+    pub(super) fn set_xattrs(&mut self, set: Arc<[u8]>) {
+        if let Some(open) = &mut self.numbered.open {
+            open.tree.set_xattrs(set);
+        }
+    }
+
     /// An entry of the open batch is left out: not all of it could be read.
     pub(super) fn leave_out(&mut self, number: u32) {
         if let Some(open) = &mut self.numbered.open {

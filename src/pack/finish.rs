@@ -122,7 +122,7 @@ impl Index<'_> {
         let Index { packed, links, xattrs, options } = *self;
         let dropped = packed.sequencer.dropped();
         let policy = Policy::new(options);
-        let mut old = packed.existing.map(OldEntries::new);
+        let mut old = packed.existing.map(|existing| (OldEntries::new(existing), existing));
         writer.parents = old.as_ref().map(|_| Parents::default());
         let mut in_order = InOrder::new(packed.entries.batches())?;
         while let Some(Passing { batch, record, number, path }) = in_order.next() {
@@ -132,8 +132,8 @@ impl Index<'_> {
                 stats.skipped += u64::from(!record.skipped && !gone);
                 continue;
             }
-            if let Some(old) = &mut old {
-                pass_old(old, Some((path, record.kind)), options, &mut writer, stats)?;
+            if let Some((old, existing)) = &mut old {
+                pass_old(old, existing, Some((path, record.kind)), options, &mut writer, stats)?;
             }
             let (first, repo) = (links.first(file), &*batch.repo);
             let target = (first != number && record.kind.has_bytes()).then(|| links.path(first));
@@ -151,8 +151,8 @@ impl Index<'_> {
                 reporter.tick(Some(path))?;
             }
         }
-        if let Some(old) = &mut old {
-            pass_old(old, None, options, &mut writer, stats)?;
+        if let Some((old, existing)) = &mut old {
+            pass_old(old, existing, None, options, &mut writer, stats)?;
         }
         writer.end()
     }
@@ -161,6 +161,7 @@ impl Index<'_> {
 /// Passes the entries of the old archive that come before the next new one, and decides about one with its path.
 fn pass_old(
     old: &mut OldEntries<'_>,
+    existing: &Existing,
     next: Option<(&[u8], EntryKind)>,
     options: &Options,
     writer: &mut IndexWriter<'_>,
@@ -191,7 +192,7 @@ fn pass_old(
             stats.bytes_holes -= row.size;
             stats.slices += u64::from(row.location.is_some());
             stored &= row.location.is_none_or(|at| at.codec == CODEC_STORED);
-            writer.push(row, values)
+            writer.push(&existing.placed(row)?, values)
         })?;
         if kind == Some(EntryKind::File) {
             if stored { stats.files_stored += 1 } else { stats.files_compressed += 1 }
@@ -214,6 +215,7 @@ fn count(kind: Option<EntryKind>, stats: &mut Stats) {
 /// Numbers the sets of extended attributes: the root's first, the others in order of path.
 fn number_xattrs(packed: &Packed<'_>, links: &Links<'_>) -> Result<XattrTable> {
     let mut table = XattrTable::default();
+    packed.existing.map_or(&[][..], Existing::xattr_sets).iter().try_for_each(|set| table.push(set))?;
     packed.root.and_then(|root| root.xattrs.as_ref()).map_or(Ok(()), |set| table.add(set))?;
     let (batches, dropped) = (packed.entries.batches(), packed.sequencer.dropped());
     if !batches.iter().any(|batch| batch.tree.has_xattrs()) {

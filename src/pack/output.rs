@@ -88,6 +88,12 @@ impl Output {
         Ok(())
     }
 
+    /// Takes over who may read and write an archive that this file is to replace.
+    pub(super) fn take_mode_of(&mut self, from: &File) -> Result<()> {
+        let Target::File(file) = &mut self.target else { return Err(not_a_file()) };
+        file.take_mode_of(from)
+    }
+
     /// What has the archive's name now.
     pub(super) fn named(&self) -> Result<Stat> {
         let Target::File(file) = &self.target else { return Err(not_a_file()) };

@@ -1,7 +1,9 @@
 //! The writer: trees, files, buffers and streams go through one pipeline into one archive.
 
 use std::fs::File;
+use std::os::fd::AsFd;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use rustix::fs::{FileType, Mode, OFlags, Stat};
@@ -21,7 +23,7 @@ use crate::pack::gather::{Assembly, BigFile, Gatherer};
 use crate::pack::output::{Output, Sink};
 use crate::pack::pipeline::Pipeline;
 use crate::pack::plan::{Class, Plan, plan};
-use crate::pack::scan::{RootRecord, Tree};
+use crate::pack::scan::{RootRecord, Tree, XattrReader};
 use crate::pack::{probe, scan};
 use crate::progress::{LogLevel, Phase, Reporter, UNKNOWN};
 use crate::provider::MAX_FILE;
@@ -90,11 +92,13 @@ impl Writer {
         // A link to an archive stays one.
         let archive = std::fs::canonicalize(archive)
             .map_err(|error| Error::io("can't open the archive", &error).with_path(archive))?;
-        let existing = Existing::open(&archive, options)?;
+        let mut existing = Existing::open(&archive, options)?;
         let options = existing.options(options);
         let mut writer = Writer::new(Output::file(&archive, Overwrite::Replace, &options)?, &options);
+        let (compact, pipeline) = (options.flag(Key::Compact), &mut writer.pipeline);
+        let taken = existing.take_over(compact, pipeline, &mut writer.reporter);
+        taken.map_err(|error| error.with_path(&archive))?;
         writer.root = existing.root();
-        existing.take_over(&mut writer.pipeline, &mut writer.reporter).map_err(|error| error.with_path(&archive))?;
         writer.pipeline.existing = Some(existing);
         Ok(writer)
     }
@@ -140,7 +144,7 @@ impl Writer {
     }
 
     /// Adds the file `source`, which may be a symbolic link to it, as `path`, with its mode and modification time, and
-    /// with its owner by option.
+    /// with its owner and extended attributes by option.
     ///
     /// # Errors
     /// Those of reading it; `E_CHANGED` where it changes meanwhile; `E_EXISTS` where the path is taken.
@@ -272,6 +276,7 @@ impl Writer {
             self.root = Some(tree.root.clone());
         } else {
             self.add_without_bytes(&above, replaced_root)?;
+            tree.root.xattrs.iter().for_each(|set| self.entries.set_xattrs(Arc::clone(set)));
         }
         let left_out = std::mem::take(&mut tree.skipped);
         self.skipped += left_out.len() as u64;
@@ -313,6 +318,8 @@ impl Writer {
         if self.pipeline.output.excluded()?.temporary == (before.st_dev, before.st_ino) {
             return Err(named(Error::new(Status::InvalidArgument, "is the archive that is being written")));
         }
+        let xattrs = self.options.flag(Key::Xattrs).then(|| XattrReader::default().read(file.as_fd()));
+        let xattrs = xattrs.transpose().map_err(named)?.flatten();
         let mut entry = self.owned(NewEntry::file(path), &before);
         entry.mode = Some(before.st_mode & 0o7777);
         entry.mtime_ns = Some(scan::mtime(&before)).filter(|mtime| *mtime != scan::NO_MTIME);
@@ -338,7 +345,9 @@ impl Writer {
             let same = total == size && after.st_size as u64 == size && scan::mtime(&after) == scan::mtime(&before);
             if same { Ok(()) } else { Err(changed()) }
         };
-        self.take_stream(&entry, &mut read, &mut unchanged).map_err(named)
+        self.take_stream(&entry, &mut read, &mut unchanged).map_err(named)?;
+        xattrs.into_iter().for_each(|set| self.entries.set_xattrs(set));
+        Ok(())
     }
 
     fn take_bytes(&mut self, entry: &NewEntry<'_>, bytes: &[u8]) -> Result<()> {

@@ -15,6 +15,7 @@ use crate::progress::CancelToken;
 #[derive(Default)]
 pub(super) struct XattrTable {
     numbers: HashMap<Arc<[u8]>, u32>,
+    count: u32,
     bytes: Vec<u8>,
 }
 
@@ -24,6 +25,11 @@ impl XattrTable {
         if self.numbers.contains_key(set) {
             return Ok(());
         }
+        self.push(set)
+    }
+
+    /// Gives a set of an archive that is appended to the next number, also where an equal one has another.
+    pub(super) fn push(&mut self, set: &Arc<[u8]>) -> Result<()> {
         if (self.bytes.len() + set.len()) as u64 > MAX_SECTION {
             let why = "the extended attributes take over 64 MiB; pack without them, or the tree in parts";
             return Err(Error::new(Status::Limit, why));
@@ -31,7 +37,9 @@ impl XattrTable {
         let more = set.len().max(self.bytes.len() / 2);
         crate::error::reserve(&mut self.bytes, more)?;
         self.bytes.extend_from_slice(set);
-        self.numbers.insert(Arc::clone(set), self.numbers.len() as u32);
+        self.numbers.entry(Arc::clone(set)).or_insert(self.count);
+        // A set has bytes, and all of them have 64 MiB.
+        self.count += 1;
         Ok(())
     }
 
@@ -42,7 +50,7 @@ impl XattrTable {
 
     /// The section's content and the number of sets, if there are any.
     pub(super) fn content(&self) -> Option<(&[u8], u32)> {
-        (!self.numbers.is_empty()).then_some((&self.bytes, self.numbers.len() as u32))
+        (self.count > 0).then_some((&self.bytes, self.count))
     }
 
     /// Writes the section, if there are sets; as a zstd frame where `level` is given and saves something.

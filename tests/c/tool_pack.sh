@@ -199,6 +199,19 @@ else
     run 0 unpack -q --xattrs user packed.znippy back
 fi
 run 2 unpack -q --xattrs some packed.znippy back3
-run 2 append --xattrs packed.znippy tree
+
+# What was replaced goes with the next compact.
+mkdir twice
+head -c 300000 /dev/urandom > twice/file
+run 0 pack -qf twice packed.znippy
+head -c 200000 /dev/urandom > twice/file
+run 0 append -q --set duplicate-paths=1 packed.znippy twice
+before=$(wc -c < packed.znippy)
+run 0 compact -q packed.znippy
+run 0 verify -q packed.znippy
+run 0 unpack -q packed.znippy back4
+cmp twice/file back4/file || wrong "compact changed a file"
+[ $((before - $(wc -c < packed.znippy))) -ge 300000 ] || wrong "compact left what nobody uses"
+run 2 compact packed.znippy tree
 
 finish

@@ -202,6 +202,72 @@ fn an_archive_that_was_replaced_meanwhile_is_not_overwritten() {
     assert!(fs::read(&trees.archive).unwrap() == kept);
 }
 
+#[test]
+fn compacting_drops_what_no_entry_uses_and_keeps_everything_else() {
+    let compact = |trees: &Trees, add: bool| {
+        let mut options = Options::new();
+        options.set(Key::Compact, 1).unwrap();
+        let mut writer = Writer::append(&trees.archive, &options).unwrap();
+        if add {
+            writer.add_tree(&trees.at("b"), b"added").unwrap();
+        }
+        writer.finish().unwrap()
+    };
+    let trees = Trees::new(&Options::new());
+    // Nothing is dead yet: the same archive comes out.
+    let before = fs::read(&trees.archive).unwrap();
+    compact(&trees, false);
+    assert!(fs::read(&trees.archive).unwrap() == before);
+
+    fs::remove_dir_all(trees.at("b")).unwrap();
+    trees.write("b", "big", "no longer big");
+    trees.write("b", "link to big", "nor this");
+    trees.write("b", "hole", noise(5001, 9));
+    let mut options = Options::new();
+    options.set(Key::DuplicatePaths, 1).unwrap();
+    trees.append(&options).unwrap();
+    let (digest, blobs) = (trees.open().tree_digest().unwrap(), trees.open().blob_records().unwrap());
+    fs::set_permissions(&trees.archive, std::os::unix::fs::PermissionsExt::from_mode(0o640)).unwrap();
+    let stats = compact(&trees, false);
+    let after = trees.open();
+    let verified = after.verify(&Options::new()).unwrap();
+    assert_eq!(after.tree_digest().unwrap(), digest);
+    assert_eq!((stats.entries, stats.bytes_in, stats.blocks), (verified.entries, verified.bytes_in, verified.blocks));
+    let left = after.blob_records().unwrap();
+    let decoded = |blobs: &[crate::format::blobs::Blob]| blobs.iter().map(|blob| blob.decoded).sum::<u64>();
+    assert_eq!(decoded(&blobs) - decoded(&left), 9 << 20, "the big file");
+    assert!(fs::metadata(&trees.archive).unwrap().len() < before.len() as u64 - (9 << 20) + 20_000);
+    let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&trees.archive).unwrap().permissions());
+    assert_eq!(mode & 0o7777, 0o640);
+
+    // What is left is still looked for, and what was added stands behind it.
+    trees.write("b", "hole again", noise(5001, 9));
+    trees.write("b", "new", noise(200_000, 10));
+    compact(&trees, true);
+    let last = trees.open();
+    last.verify(&Options::new()).unwrap();
+    assert_eq!(decoded(&last.blob_records().unwrap()), decoded(&left) + 200_000);
+    assert_eq!(fs::read_dir(trees.folder.path()).unwrap().count(), 3, "trees and archive");
+}
+
+#[test]
+fn compacting_refuses_a_damaged_archive_and_leaves_it() {
+    let trees = Trees::new(&Options::new());
+    fs::remove_dir_all(trees.at("b")).unwrap();
+    trees.write("b", "big", "no longer big");
+    trees.write("b", "link to big", "nor this");
+    let mut options = Options::new();
+    options.set(Key::DuplicatePaths, 1).unwrap().set(Key::Compact, 1).unwrap();
+    trees.append(&options).unwrap();
+    let mut bytes = fs::read(&trees.archive).unwrap();
+    bytes[100] ^= 1;
+    fs::write(&trees.archive, &bytes).unwrap();
+    let error = Writer::append(&trees.archive, &options).map(drop).unwrap_err();
+    assert_eq!((error.status(), error.rule()), (Status::Checksum, Some("blob.hash")));
+    assert!(fs::read(&trees.archive).unwrap() == bytes);
+    assert_eq!(fs::read_dir(trees.folder.path()).unwrap().count(), 3, "trees and archive");
+}
+
 struct Lengths(&'static str, ColumnType, Vec<ProviderColumn>);
 
 fn lengths(name: &'static str, column_type: ColumnType) -> Arc<dyn Provider> {

@@ -68,6 +68,11 @@ impl FileOutput {
     /// Takes over the first `len` bytes of an archive, and who may read and write it. Nothing was written yet.
     pub(super) fn clone_from_file(&mut self, from: &File, len: u64, reporter: &mut Reporter) -> Result<()> {
         clone_or_copy(from, self.file.as_fd(), len, reporter).map_err(|error| error.with_path(&self.path))?;
+        self.take_mode_of(from)
+    }
+
+    /// Takes over who may read and write an archive.
+    pub(super) fn take_mode_of(&mut self, from: &File) -> Result<()> {
         let stat = rustix::fs::fstat(from).map_err(|e| self.failed("can't look at the archive", e))?;
         let mode = Mode::from_raw_mode(stat.st_mode & 0o7777);
         rustix::fs::fchmod(&self.file, mode).map_err(|e| self.failed("can't set the mode of the archive", e))

@@ -30,7 +30,7 @@ use crate::options::{Key, Options};
 use crate::pack::entry::NewEntry;
 use crate::pack::names::{Name, Names};
 use crate::pack::policy::Policy;
-use crate::pack::scan::xattrs::XattrReader;
+pub(super) use crate::pack::scan::xattrs::XattrReader;
 use crate::progress::{Phase, Reporter, UNKNOWN};
 
 /// No mode is recorded.
@@ -139,6 +139,18 @@ impl Tree {
         }
         self.records.push(record);
         Ok(())
+    }
+
+    /// Gives the last entry that was added its extended attributes.
+    pub(super) fn set_xattrs(&mut self, set: Arc<[u8]>) {
+        let Some(record) = self.records.last_mut() else { return };
+        if record.extra == 0 {
+            self.extras.push(Extra::default());
+            record.extra = self.extras.len() as u32;
+        }
+        if let Some(extra) = self.extras.last_mut() {
+            extra.xattrs = Some(set);
+        }
     }
 
     /// What the record has beyond the ordinary.

@@ -18,11 +18,11 @@ use crate::xattr;
 
 /// Reads sets, from any thread.
 #[derive(Default)]
-pub(super) struct XattrReader(Mutex<HashSet<Arc<[u8]>>>);
+pub(in crate::pack) struct XattrReader(Mutex<HashSet<Arc<[u8]>>>);
 
 impl XattrReader {
     /// The set of an open file or directory, encoded; `None` where it has no attributes.
-    pub(super) fn read(&self, file: BorrowedFd<'_>) -> Result<Option<Arc<[u8]>>> {
+    pub(in crate::pack) fn read(&self, file: BorrowedFd<'_>) -> Result<Option<Arc<[u8]>>> {
         let attributes = xattr::read(file, |_| true).map_err(|errno| match errno {
             Errno::AGAIN => Error::new(Status::Changed, "its extended attributes keep changing"),
             errno => Error::os("can't read its extended attributes", errno),
