@@ -10,6 +10,8 @@ cd "$(dirname "$0")/.."
 root=$PWD
 keep=${1:-}
 PATH=$PATH:$HOME/.cargo/bin:/usr/sbin:/sbin
+# debhelper builds with another HOME, where rustup's stand-in for cargo finds no toolchain.
+if command -v rustup > /dev/null; then PATH=$(dirname "$(rustup which cargo)"):$PATH; fi
 sh scripts/install-needs.sh cmake make gcc git dpkg-buildpackage dh fakeroot lintian debootstrap python3 pkg-config
 version=$(sed -n 's/^version = "\([0-9.]*\)".*/\1/p' Cargo.toml | head -1)
 work=$(mktemp -d)
