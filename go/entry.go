@@ -284,8 +284,10 @@ func (a *Archive) lookup(name string) (Entry, error) {
 	if info.link_target != nil {
 		e.LinkTarget = C.GoStringN(info.link_target, C.int(info.link_target_len))
 	}
-	info.link_target = nil
-	C.znippy_listing_free(listing)
+	if listing != nil {
+		info.link_target = nil
+		C.znippy_listing_free(listing)
+	}
 	return e, nil
 }
 
