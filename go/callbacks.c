@@ -136,19 +136,26 @@ znippy_status zgo_add_stream(znippy_writer *writer, const znippy_entry_info *met
     return znippy_writer_add_stream(writer, &whole, &stream, err);
 }
 
-znippy_status zgo_list(const znippy_reader *reader, uint64_t first, znippy_entry_info *infos_out, size_t capacity,
+znippy_status zgo_list(const znippy_reader *reader, uint64_t first, size_t capacity, znippy_entry_info **infos_out,
                        size_t *count_out, znippy_listing **listing_out, znippy_error **err) {
     znippy_listing *listing = NULL;
+    znippy_entry_info *infos = NULL;
     znippy_status status = znippy_reader_list(reader, first, capacity, &listing, err);
     size_t count = znippy_listing_count(listing);
+    if (status == ZNIPPY_OK && count > 0) {
+        infos = malloc(count * sizeof *infos);
+        status = infos ? ZNIPPY_OK : ZNIPPY_E_NO_MEMORY;
+    }
     for (size_t i = 0; i < count && status == ZNIPPY_OK; i++) {
-        infos_out[i].struct_size = sizeof *infos_out;
-        status = znippy_listing_get(listing, i, &infos_out[i], err);
+        infos[i].struct_size = sizeof *infos;
+        status = znippy_listing_get(listing, i, &infos[i], err);
     }
     if (status != ZNIPPY_OK) {
         znippy_listing_free(listing);
+        free(infos);
         return status;
     }
+    *infos_out = infos;
     *count_out = count;
     *listing_out = listing;
     return ZNIPPY_OK;
@@ -156,12 +163,16 @@ znippy_status zgo_list(const znippy_reader *reader, uint64_t first, znippy_entry
 
 znippy_status zgo_entry(const znippy_reader *reader, uint64_t index, znippy_entry_info *info_out, znippy_listing **listing_out,
                         znippy_error **err) {
-    size_t count = 0;
-    znippy_status status = zgo_list(reader, index, info_out, 1, &count, listing_out, err);
-    if (status == ZNIPPY_OK && count == 0) {
+    znippy_status status;
+    *listing_out = NULL;
+    status = znippy_reader_list(reader, index, 1, listing_out, err);
+    if (status == ZNIPPY_OK) {
+        info_out->struct_size = sizeof *info_out;
+        status = znippy_listing_get(*listing_out, 0, info_out, err);
+    }
+    if (status != ZNIPPY_OK) {
         znippy_listing_free(*listing_out);
         *listing_out = NULL;
-        return ZNIPPY_E_NOT_FOUND;
     }
     return status;
 }
@@ -241,28 +252,46 @@ static int append(struct text *text, const char *bytes, size_t len) {
     return 1;
 }
 
+/* Records that grow at their end, with their names. */
+struct records {
+    znippy_entry_info *infos;
+    size_t count, room;
+    struct text text;
+};
+
 /* Takes one record over, with its name instead of its path. */
-static int take(struct text *text, znippy_entry_info *out, const znippy_entry_info *info, const char *name, size_t name_len) {
-    *out = *info;
-    if (!append(text, name, name_len) || !append(text, info->link_target, info->link_target_len)) {
+static int take(struct records *records, const znippy_entry_info *info, const char *name, size_t name_len) {
+    znippy_entry_info *out;
+    if (records->count == records->room) {
+        size_t room = 2 * records->room + 16;
+        out = realloc(records->infos, room * sizeof *out);
+        if (!out) {
+            return 0;
+        }
+        records->infos = out;
+        records->room = room;
+    }
+    if (!append(&records->text, name, name_len) || !append(&records->text, info->link_target, info->link_target_len)) {
         return 0;
     }
+    out = &records->infos[records->count++];
+    *out = *info;
     out->path = out->link_target = NULL;
     out->path_len = name_len;
     return 1;
 }
 
 znippy_status zgo_children(const znippy_reader *reader, const char *below, size_t below_len, uint64_t *next, uint64_t end,
-                           znippy_entry_info *infos_out, size_t capacity, size_t *count_out, char **text_out,
+                           size_t capacity, znippy_entry_info **infos_out, size_t *count_out, char **text_out,
                            size_t *text_len_out, znippy_error **err) {
-    struct text text = {NULL, 0, 0};
+    struct records records = {NULL, 0, 0, {NULL, 0, 0}};
     znippy_listing *listing = NULL;
     uint64_t at = *next, begin = 0;
     /* Small at first and after each directory that is passed over, since most of what comes may lie deeper. */
-    size_t batch = 16, listed = 0, count = 0;
+    size_t batch = 16, listed = 0;
     znippy_status status = ZNIPPY_OK;
     *err = NULL;
-    while (at < end && count < capacity) {
+    while (at < end && records.count < capacity) {
         znippy_entry_info info;
         const char *name, *slash;
         if (!listing || at - begin >= listed) {
@@ -291,7 +320,7 @@ znippy_status zgo_children(const znippy_reader *reader, const char *below, size_
         name = info.path + below_len;
         slash = memchr(name, '/', info.path_len - below_len);
         if (!slash) {
-            if (!take(&text, &infos_out[count++], &info, name, info.path_len - below_len)) {
+            if (!take(&records, &info, name, info.path_len - below_len)) {
                 status = ZNIPPY_E_NO_MEMORY;
                 break;
             }
@@ -306,7 +335,7 @@ znippy_status zgo_children(const znippy_reader *reader, const char *below, size_
             znippy_error_free(*err);
             *err = NULL;
             status = ZNIPPY_OK;
-            if (!take(&text, &infos_out[count++], &implied, name, (size_t)(slash - name))) {
+            if (!take(&records, &implied, name, (size_t)(slash - name))) {
                 status = ZNIPPY_E_NO_MEMORY;
             }
         }
@@ -323,12 +352,14 @@ znippy_status zgo_children(const znippy_reader *reader, const char *below, size_
     }
     znippy_listing_free(listing);
     if (status != ZNIPPY_OK) {
-        free(text.bytes);
+        free(records.text.bytes);
+        free(records.infos);
         return status;
     }
     *next = at;
-    *count_out = count;
-    *text_out = text.bytes;
-    *text_len_out = text.len;
+    *infos_out = records.infos;
+    *count_out = records.count;
+    *text_out = records.text.bytes;
+    *text_len_out = records.text.len;
     return ZNIPPY_OK;
 }

@@ -45,8 +45,11 @@ znippy_status zgo_entry(const znippy_reader *reader, uint64_t index, znippy_entr
 znippy_status zgo_lookup(const znippy_reader *reader, const char *path, size_t path_len, znippy_entry_info *info_out,
                          znippy_listing **listing_out, znippy_error **err);
 
+/* Records of many entries are in memory of C, the caller's to free(): of Go's, cgo would look through all of it for pointers
+ * in each call. */
+
 /* Up to capacity entries from number first on. */
-znippy_status zgo_list(const znippy_reader *reader, uint64_t first, znippy_entry_info *infos_out, size_t capacity,
+znippy_status zgo_list(const znippy_reader *reader, uint64_t first, size_t capacity, znippy_entry_info **infos_out,
                        size_t *count_out, znippy_listing **listing_out, znippy_error **err);
 
 /* Up to capacity of the entries that stand right below a directory, from number *next on, which moves to where to go on; end
@@ -56,7 +59,7 @@ znippy_status zgo_list(const znippy_reader *reader, uint64_t first, znippy_entry
  * The names (paths without below) stand one after the other in *text_out, which is the caller's to free(); the paths of the
  * records are NULL and their path_len is that of the name. A link's target follows its name, and has link_target_len bytes. */
 znippy_status zgo_children(const znippy_reader *reader, const char *below, size_t below_len, uint64_t *next, uint64_t end,
-                           znippy_entry_info *infos_out, size_t capacity, size_t *count_out, char **text_out,
+                           size_t capacity, znippy_entry_info **infos_out, size_t *count_out, char **text_out,
                            size_t *text_len_out, znippy_error **err);
 
 #endif

@@ -31,7 +31,7 @@ func TestListsCrossIntoCInBatches(t *testing.T) {
 		run  func()
 		most int64
 	}{
-		{"a list of 10,000 entries", func() { check(t, second(a.Entries(0, files))) }, 2*10000/1024 + 10},
+		{"a list of 10,000 entries", func() { check(t, second(a.Entries(0, files))) }, 3*10000/4096 + 10},
 		{"a directory of 1,000", func() { check(t, second(a.ReadDir("3"))) }, 10},
 		{"a walk over 11 directories", func() {
 			check(t, fs.WalkDir(a, ".", func(_ string, _ fs.DirEntry, err error) error { return err }))

@@ -95,9 +95,6 @@ type children struct {
 	end     C.uint64_t
 }
 
-// infoPool has the records of one batch.
-var infoPool = sync.Pool{New: func() any { return new([listBatch]C.znippy_entry_info) }}
-
 // begin finds where the directory's entries are.
 func (c *children) begin(path string) error {
 	if path != "" {
@@ -133,24 +130,23 @@ func (c *children) batch() ([]fs.DirEntry, error) {
 		return nil, closed("readdir")
 	}
 	defer c.archive.release()
-	infos := infoPool.Get().(*[listBatch]C.znippy_entry_info)
-	defer infoPool.Put(infos)
-	// A pointer of its own: of &infos[0] in the call itself, all records would be checked for pointers to Go memory.
-	first := &infos[0]
+	var infos *C.znippy_entry_info
 	var count, textLen C.size_t
 	var text *C.char
 	var object *C.znippy_error
-	status := C.zgo_children(c.archive.reader, stringPointer(c.below), C.size_t(len(c.below)), &c.next, c.end, first, listBatch,
-		&count, &text, &textLen, &object)
+	status := C.zgo_children(c.archive.reader, stringPointer(c.below), C.size_t(len(c.below)), &c.next, c.end, listBatch,
+		&infos, &count, &text, &textLen, &object)
 	if status < 0 {
 		return nil, c.archive.fail("readdir", c.below, status, object)
 	}
 	names := C.GoStringN(text, C.int(textLen))
 	C.free(unsafe.Pointer(text))
+	defer C.free(unsafe.Pointer(infos))
 	list := make([]fs.DirEntry, 0, count)
 	room := make([]fileInfo, count)
-	for i := range infos[:count] {
-		info := &infos[i]
+	records := unsafe.Slice(infos, int(count))
+	for i := range records {
+		info := &records[i]
 		name := names[:info.path_len]
 		target := names[info.path_len : info.path_len+info.link_target_len]
 		names = names[info.path_len+info.link_target_len:]

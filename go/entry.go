@@ -1,5 +1,6 @@
 package znippy
 
+// #include <stdlib.h>
 // #include "callbacks.h"
 import "C"
 
@@ -9,6 +10,7 @@ import (
 	"math"
 	"path"
 	"time"
+	"unsafe"
 )
 
 // Kind is what an entry is. Later versions may have more.
@@ -169,24 +171,22 @@ func (a *Archive) Entries(first uint64, n int) ([]Entry, error) {
 		n = int(left)
 	}
 	entries := make([]Entry, 0, n)
-	infos := make([]C.znippy_entry_info, minimum(n, listBatch))
-	// A pointer of its own: of &infos[0] in the call itself, all records would be checked for pointers to Go memory.
-	at := &infos[0]
 	for len(entries) < n {
 		room := minimum(n-len(entries), listBatch)
 		var got C.size_t
+		var infos *C.znippy_entry_info
 		var listing *C.znippy_listing
 		var object *C.znippy_error
 		stress()
-		status := C.zgo_list(a.reader, C.uint64_t(first)+C.uint64_t(len(entries)), at, C.size_t(room), &got, &listing, &object)
+		status := C.zgo_list(a.reader, C.uint64_t(first)+C.uint64_t(len(entries)), C.size_t(room), &infos, &got, &listing, &object)
 		if status < 0 {
 			return nil, a.fail(op, a.path, status, object)
 		}
-		for i := range infos[:got] {
-			entries = append(entries, entryOf(&infos[i]))
-			// Where these point to ends with the listing.
-			infos[i].path, infos[i].link_target = nil, nil
+		records := unsafe.Slice(infos, int(got))
+		for i := range records {
+			entries = append(entries, entryOf(&records[i]))
 		}
+		C.free(unsafe.Pointer(infos))
 		C.znippy_listing_free(listing)
 		if got == 0 {
 			break
@@ -196,7 +196,7 @@ func (a *Archive) Entries(first uint64, n int) ([]Entry, error) {
 }
 
 // listBatch is how many records come from C at a time.
-const listBatch = 1024
+const listBatch = 4096
 
 // EachEntry calls a function with every entry, in order of path, until it returns an error or the context ends.
 func (a *Archive) EachEntry(ctx context.Context, function func(Entry) error) error {
