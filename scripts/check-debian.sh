@@ -26,7 +26,8 @@ git ls-files -z | xargs -0 tar c --no-recursion | tar x -C "$source"
     cp -r packaging/debian debian
     python3 packaging/debian-copyright.py > debian/copyright
     mkdir -p .cargo
-    cargo vendor --locked --quiet vendor > .cargo/config.toml
+    # Quiet, it would not say what belongs into the configuration.
+    cargo vendor --locked vendor > .cargo/config.toml 2> "$work/vendor.log" || { cat "$work/vendor.log"; exit 1; }
 )
 
 echo "== dpkg-buildpackage"
