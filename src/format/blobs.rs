@@ -9,7 +9,7 @@
 //! Records are in order of offset; the first blob starts behind the head and each next one where the one
 //! before it ends, so that the records tile the payload.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, reserve};
 use crate::format::container::{HEAD_LEN, MAX_BLOCK, read_digest, read_u64};
 use crate::format::hash::Digest;
 
@@ -52,7 +52,8 @@ pub fn decode(bytes: &[u8], rows: u64, payload_end: u64) -> Result<Vec<Blob>> {
         return Err(refuse("its length contradicts the manifest"));
     }
     let mut end = HEAD_LEN;
-    let mut blobs = Vec::with_capacity(records.len() / RECORD);
+    let mut blobs = Vec::new();
+    reserve(&mut blobs, records.len() / RECORD)?;
     for record in records.chunks_exact(RECORD) {
         let blob = Blob {
             offset: read_u64(record, 0),

@@ -1,6 +1,6 @@
 //! Is it worth compressing? Extension and first bytes, then samples of the block itself.
 
-use crate::error::Result;
+use crate::error::{Result, reserve};
 use crate::format::codec::Compressor;
 use crate::progress::CancelToken;
 
@@ -64,6 +64,7 @@ pub(super) fn is_noise(bytes: &[u8], trial: &mut Trial) -> Result<bool> {
         return Ok(false);
     }
     trial.samples.clear();
+    reserve(&mut trial.samples, bytes.len().div_ceil(STRIDE) * SAMPLE)?;
     for stride in bytes.chunks(STRIDE) {
         let start = (stride.len() / 2).saturating_sub(SAMPLE / 2);
         trial.samples.extend_from_slice(&stride[start..(start + SAMPLE).min(stride.len())]);
