@@ -157,7 +157,7 @@ impl Program<'_> {
         let compressor = Compressor::new(1 + (self.number() % 3) as i32);
         let made = compressor.and_then(|mut zstd| zstd.compress(&content, &mut frame, &CancelToken::new()));
         made.unwrap_or_else(|error| panic!("{error}"));
-        if self.number() % 4 > 0 {
+        if !self.number().is_multiple_of(4) {
             self.change(&mut frame, 0..usize::MAX);
         }
         frame
@@ -198,8 +198,8 @@ impl Program<'_> {
     pub fn damaged(&mut self) -> Vec<u8> {
         let mut bytes = self.seed().bytes.clone();
         self.change(&mut bytes, 0..usize::MAX);
-        if self.number() % 2 == 0 {
-            let len = (self.number() as usize) << 8 | self.number() as usize % 256;
+        if self.number().is_multiple_of(2) {
+            let len = ((self.number() as usize) << 8) | (self.number() as usize % 256);
             bytes.truncate(len % (bytes.len() + 1));
         }
         bytes
