@@ -482,6 +482,18 @@ struct ArrowArrayStream;
 #define ZNIPPY_OPT_HARD_LINKS 65
 
 /**
+ * A value of ZNIPPY_OPT_PROFILE: format version 4.
+ */
+#define ZNIPPY_PROFILE_V4 0
+
+/**
+ * A value of ZNIPPY_OPT_PROFILE: format version 3, which znippy 0.7.2 and 0.10 read. It carries files and their bytes
+ * alone: links, special files, empty directories and names that are not UTF-8 are left out, counted in
+ * znippy_stats.skipped and named by log messages; modes, times and the like are not kept. Not for appending or with a base.
+ */
+#define ZNIPPY_PROFILE_V3 1
+
+/**
  * A regular file.
  */
 #define ZNIPPY_KIND_FILE 0
@@ -660,6 +672,12 @@ struct ArrowArrayStream;
  * znippy_entry_info.hash holds the BLAKE3 of the whole file.
  */
 #define ZNIPPY_ENTRY_HAS_HASH 32
+
+/**
+ * Some of the entry's bytes have no recorded checksum, so that reading can't tell whether they are right: archives of
+ * format version 3 may lack checksums.
+ */
+#define ZNIPPY_ENTRY_UNVERIFIED 64
 
 /**
  * znippy_source.flags: read_at may be called from several threads at once.
@@ -1110,6 +1128,10 @@ typedef struct {
      * Files, links and FIFOs that extraction put in the place of others.
      */
     uint64_t replaced;
+    /**
+     * Entries of an archive of format version 3 of which some bytes have no checksum to verify them by.
+     */
+    uint64_t unverified;
 } znippy_stats;
 
 /**
@@ -1318,7 +1340,7 @@ typedef struct {
      */
     uint64_t index_size;
     /**
-     * BLAKE3 that covers, directly or through other hashes, every byte that matters.
+     * BLAKE3 that covers, directly or through other hashes, every byte that matters. Zeros in format version 3.
      */
     uint8_t archive_digest[32];
 } znippy_archive_info;

@@ -56,6 +56,17 @@ pub struct Layout {
     pub order: Order,
     /// Extensions and magic bytes are not believed.
     pub no_skip: bool,
+    /// The format.
+    pub profile: Profile,
+}
+
+/// The format that is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    /// Version 4.
+    Version4,
+    /// Version 3, as far as znippy 0.7.2 and 0.10 both read it.
+    Version3,
 }
 
 /// Values that a call works with. Cloning shares callbacks and the cancel token.
@@ -275,6 +286,10 @@ impl Options {
     pub fn threads_within(&self, wanted: usize, shared: usize, each: usize) -> Result<usize> {
         let limit = self.memory_limit(wanted);
         let room = limit.saturating_sub(shared) / each.max(1);
+        if room == 0 && self.get(Key::MemoryLimit) == 0 {
+            // What nobody limits takes what it takes.
+            return Ok(1);
+        }
         if room == 0 {
             let needed = shared.saturating_add(each);
             return Err(Error::new(
@@ -304,14 +319,18 @@ impl Options {
 
     /// What decides the layout.
     pub fn layout(&self) -> Layout {
+        let profile = if self.get(Key::Profile) == 1 { Profile::Version3 } else { Profile::Version4 };
+        // Blocks of version 3 hold one slice.
+        let most_shared = if profile == Profile::Version3 { 0 } else { self.get(Key::BlockSize) as u64 };
         // The bounds in the table are what makes these conversions exact.
         Layout {
             level: self.get(Key::Level) as i32,
-            small_file: (self.get(Key::SmallFile) as u64).min(self.get(Key::BlockSize) as u64),
+            small_file: (self.get(Key::SmallFile) as u64).min(most_shared),
             block_size: self.get(Key::BlockSize) as usize,
             slice_size: self.get(Key::SliceSize) as usize,
             order: if self.get(Key::Order) == 1 { Order::Name } else { Order::Path },
             no_skip: self.flag(Key::NoSkip),
+            profile,
         }
     }
 }

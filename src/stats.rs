@@ -56,6 +56,8 @@ pub struct Stats {
     pub created: u64,
     /// Files, links and FIFOs that took the place of others.
     pub replaced: u64,
+    /// Entries that verification found nothing to check by: archives of version 3 may lack checksums.
+    pub unverified: u64,
 }
 
 impl Stats {

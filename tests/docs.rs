@@ -340,6 +340,7 @@ fn format_document_shows_the_example_archive_as_the_library_reads_it() {
         first_path: &part.first_path,
         last_path: &part.last_path,
         payload_end: manifest.payload_end(),
+        codecs: znippy::format::row::Codecs::Version4,
     };
     let segment = Segment::decode(bytes(part), &expected).expect("segment");
     let mut digest = TreeDigest::new();

@@ -36,12 +36,13 @@ fn layouts() -> Vec<Layout> {
             size: 48, stored_size: 56, mtime_ns: 64, rdev: 72, mode: 80, uid: 84, gid: 88, slice_count: 92,
             flags: 96, reserved0: 100, hash: 104,
         }),
-        layout!(znippy_stats: 224 {
+        layout!(znippy_stats: 232 {
             struct_size: 0, reserved0: 4, entries: 8, files: 16, files_stored: 24, files_compressed: 32,
             directories: 40, symlinks: 48, hardlinks: 56, specials: 64, slices: 72, blocks: 80,
             duplicate_files: 88, duplicate_bytes: 96, skipped: 104, failed: 112, bytes_in: 120, bytes_out: 128,
             bytes_stored: 136, bytes_compressed_in: 144, bytes_compressed_out: 152, bytes_holes: 160,
             bytes_index: 168, ratio: 176, seconds: 184, kept: 192, pruned: 200, created: 208, replaced: 216,
+            unverified: 224,
         }),
         layout!(znippy_salvage_report: 128 {
             struct_size: 0, index: 4, entries_kept: 8, entries_lost: 16, blocks_nameless: 24, blocks_unchecked: 32,

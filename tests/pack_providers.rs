@@ -18,6 +18,7 @@ use pack_support::{Random, make_tree};
 use znippy::archive::{Archive, IndexBatches, MemorySource};
 use znippy::error::{Error, Result, Status};
 use znippy::format::index::{Expected, Segment};
+use znippy::format::row::Codecs;
 use znippy::format::{ipc_guard, schema};
 use znippy::options::{Key, Options};
 use znippy::pack::{NewEntry, Writer, pack_directory};
@@ -511,8 +512,14 @@ fn stream_with_columns() -> (Vec<u8>, usize) {
 fn no_flipped_bit_of_such_a_segment_panics_or_gives_text_that_is_not_utf8() {
     let (stream, rows) = stream_with_columns();
     ipc_guard::check(&stream, &schema::INDEX, Some(rows)).unwrap();
-    let expected =
-        Expected { rows, entries: rows, first_path: b"", last_path: b"\xFF", payload_end: u64::from(u32::MAX) };
+    let expected = Expected {
+        rows,
+        entries: rows,
+        first_path: b"",
+        last_path: b"\xFF",
+        payload_end: u64::from(u32::MAX),
+        codecs: Codecs::Version4,
+    };
     let mut refused = 0;
     for bit in 0..stream.len() * 8 {
         let mut flipped = stream.clone();

@@ -55,12 +55,13 @@ static bool parse_choice(uint32_t key, const char *text, int64_t *number) {
     static const char *const PRESETS[] = {"default", "fast", "small", "max", "random", NULL};
     static const char *const OVERWRITE[] = {"refuse", "replace", "keep", "older", NULL};
     static const char *const MODES[] = {"keep", "normalise", NULL};
+    static const char *const PROFILES[] = {"v4", "v3", NULL};
     static const char *const XATTRS[] = {"none", "user", "all", NULL};
     static const struct {
         uint32_t key;
         const char *const *names;
     } CHOICES[] = {{ZNIPPY_OPT_PRESET, PRESETS}, {ZNIPPY_OPT_OVERWRITE, OVERWRITE}, {ZNIPPY_OPT_MODES, MODES},
-                   {ZNIPPY_OPT_RESTORE_XATTRS, XATTRS}};
+                   {ZNIPPY_OPT_RESTORE_XATTRS, XATTRS}, {ZNIPPY_OPT_PROFILE, PROFILES}};
     static const char *const NONE[] = {NULL};
     const char *const *names = NONE;
     for (size_t i = 0; i < sizeof CHOICES / sizeof CHOICES[0]; i++) {

@@ -75,6 +75,7 @@ enum { OPTIONS_END = 256 };
 #define FLAG_RESTORE_XATTRS (UINT64_C(1) << 50)
 #define FLAG_REPRODUCIBLE (UINT64_C(1) << 51)
 #define FLAG_RECOVERY (UINT64_C(1) << 56)
+#define FLAG_PROFILE (UINT64_C(1) << 52)
 
 /* A flag of the command line. Where `option` is set, the flag sets that option of the library, and its help
  * and bounds come from the library. */

@@ -107,6 +107,11 @@ static int run_job(const struct request *request, job_fn job, const char *verb) 
     if (missing(request, &stats) > 0) {
         return left_out(&stats, request->operands[0]);
     }
+    if (stats.unverified > 0) {
+        char what[96];
+        snprintf(what, sizeof what, "done in part: %" PRIu64 " entries could not be verified", stats.unverified);
+        return complain(CODE_PARTIAL, request->operands[0], what, "the archive records no checksum of their bytes");
+    }
     closing_line(request, verb, &stats);
     return CODE_OK;
 }

@@ -17,7 +17,7 @@
     (FLAG_INCLUDE | FLAG_EXCLUDE | FLAG_CHOICE | FLAG_WHEN | FLAG_MODES | FLAG_REPRODUCIBLE)
 #define PACK_FLAGS \
     (JOB_FLAGS | TREE_FLAGS | FLAG_LEVEL | FLAG_PRESET | FLAG_NO_SKIP | FLAG_FORCE | FLAG_BASE | FLAG_XATTRS | \
-     FLAG_RECOVERY)
+     FLAG_RECOVERY | FLAG_PROFILE)
 #define APPEND_FLAGS \
     (JOB_FLAGS | TREE_FLAGS | FLAG_LEVEL | FLAG_PRESET | FLAG_NO_SKIP | FLAG_BELOW | FLAG_RECOVERY | \
      FLAG_XATTRS)
@@ -61,6 +61,7 @@ const struct flag FLAGS[] = {
      "Record no later modification time than this: seconds since 1970, or a time like 2026-01-01T00:00:00Z. Without it "
      "SOURCE_DATE_EPOCH of the environment counts, where it is set."},
     {FLAG_MODES, 0, "modes", "keep|normalise", "modes", NULL},
+    {FLAG_PROFILE, 0, "profile", "v4|v3", "profile", NULL},
     {FLAG_XATTRS, 0, "xattrs", NULL, "xattrs", NULL},
     {FLAG_REPRODUCIBLE, 0, "reproducible", NULL, NULL,
      "Record nothing that differs between users who have the same files: all times become that of --mtime or "

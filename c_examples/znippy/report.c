@@ -17,6 +17,7 @@ static const struct {
     FIELD(bytes_stored),    FIELD(bytes_compressed_in), FIELD(bytes_compressed_out), FIELD(bytes_holes),
     FIELD(bytes_index),     FIELD(kept),            FIELD(pruned),              FIELD(created),
     FIELD(replaced),
+    FIELD(unverified),
 };
 
 enum { COUNT = sizeof COUNTS / sizeof COUNTS[0] };

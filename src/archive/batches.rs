@@ -110,6 +110,14 @@ impl Archive {
         }
         let mut union = Union::default();
         let mut complete = true;
+        if let Some(index) = self.version_3() {
+            let labels = index.labels();
+            union
+                .add(labels.columns().iter().map(|column| (column.name.clone(), column.data_type.clone())).collect())?;
+            union.left_out.extend(labels.left_out().cloned());
+            let columns = union.finish(&self.manifest().metadata);
+            return Ok(Arc::clone(self.columns.get_or_init(|| Arc::new(columns))));
+        }
         for number in 0..self.manifest().segments.len() {
             cancel.check()?;
             match self.unknown_columns(number) {

@@ -4,13 +4,13 @@
 
 use std::sync::Arc;
 
+use crate::archive::Archive;
 use crate::archive::read::{check_file_hash, check_slice};
-use crate::archive::{Archive, open};
 use crate::error::{Error, Result, Status, zeroed};
 use crate::format::blobs::Blob;
 use crate::format::codec::Decompressor;
 use crate::format::hash::{Digest, hash};
-use crate::format::row::{CODEC_STORED, CODEC_ZSTD, Location};
+use crate::format::row::{CODEC_STORED, Codecs, Location};
 use crate::progress::{CancelToken, Counters, Reporter};
 use crate::sync;
 
@@ -85,9 +85,7 @@ impl ContentCheck {
         });
         let number =
             same.ok_or_else(|| Error::corrupt("blobs.match", "the entry's blob contradicts the blob table"))?;
-        if at.codec != CODEC_STORED && at.codec != CODEC_ZSTD {
-            return Err(open::unsupported_codec(at.codec));
-        }
+        Codecs::Version4.check(at.codec)?;
         self.codecs[number] = Some(at.codec);
         self.last_blob = number;
         Ok(number)

@@ -1,6 +1,7 @@
 //! What of an archive is meant: globs, prefixes, the host's say, components that are taken off.
 
 use crate::archive::WalkedRow;
+use crate::archive::lookup::file_hash;
 use crate::error::{Error, Result, Status};
 use crate::format::manifest::Part;
 use crate::format::path;
@@ -66,7 +67,7 @@ impl Filter {
             kind: row.row.kind,
             size: attributes.file_size.unwrap_or(0),
             attributes,
-            hash: has_bytes.then(|| attributes.file_hash.unwrap_or(row.row.checksum)),
+            hash: if has_bytes { file_hash(&row.row, &attributes) } else { None },
         })
     }
 

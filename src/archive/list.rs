@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::archive::Archive;
 use crate::archive::lookup::file_hash;
 use crate::error::{Error, Result, Status};
-use crate::format::hash::Digest;
+use crate::format::hash::{Digest, UNRECORDED};
 use crate::format::index::Segment;
 use crate::format::row::{Attributes, EntryKind, Row};
 
@@ -37,6 +37,8 @@ pub struct Entry<'a> {
     pub slices: u32,
     /// BLAKE3 of its whole bytes, for kinds that have some.
     pub hash: Option<Digest>,
+    /// Whether some of its bytes have no recorded checksum, as may be in version 3.
+    pub unverified: bool,
 }
 
 impl Archive {
@@ -124,7 +126,8 @@ impl Listing {
             size: attributes.file_size.unwrap_or(0),
             stored_size: shares.stored,
             slices: shares.slices,
-            hash: has_bytes.then(|| file_hash(&row, &attributes)),
+            hash: if has_bytes { file_hash(&row, &attributes) } else { None },
+            unverified: shares.unverified,
         })
     }
 
@@ -143,6 +146,7 @@ impl Listing {
 struct Shares {
     stored: u64,
     slices: u32,
+    unverified: bool,
 }
 
 impl Shares {
@@ -155,6 +159,7 @@ impl Shares {
             };
             self.stored = self.stored.saturating_add(share);
             self.slices = self.slices.saturating_add(1);
+            self.unverified |= row.checksum == UNRECORDED;
         }
     }
 }

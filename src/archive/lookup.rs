@@ -6,10 +6,10 @@ use std::sync::Arc;
 use crate::archive::Archive;
 use crate::error::{Error, Result, Status};
 use crate::format::digest::TreeDigest;
-use crate::format::hash::Digest;
+use crate::format::hash::{Digest, UNRECORDED};
 use crate::format::index::Segment;
 use crate::format::path;
-use crate::format::row::{Attributes, Row};
+use crate::format::row::{Attributes, EntryKind, Row};
 
 /// Where an entry's first row is.
 pub(super) struct Place {
@@ -72,15 +72,18 @@ impl Archive {
         })
     }
 
-    /// The tree digest: one walk over the index, nothing is decoded but segments.
+    /// The tree digest: one walk over the index, nothing is decoded but segments. Files of version 3 that have no hash
+    /// as a whole are read.
     pub fn tree_digest(&self) -> Result<Digest> {
         let mut digest = TreeDigest::new();
-        for number in 0..self.manifest().segments.len() {
+        for (number, part) in self.manifest().segments.iter().enumerate() {
             let segment = self.load_segment(number)?;
             for local in 0..segment.entries() {
                 let row = segment.row(segment.first_row(local));
                 let attributes = row.attributes.unwrap_or_default();
-                let file_hash = attributes.file_hash.unwrap_or(row.checksum);
+                let has_bytes = EntryKind::from_number(row.kind).is_some_and(EntryKind::has_bytes);
+                let file_hash =
+                    if has_bytes { self.whole_hash(part.first_entry + local as u64, &row)? } else { row.checksum };
                 digest.add(row.path, row.kind, attributes.mode, attributes.link_target, &file_hash);
             }
         }
@@ -168,7 +171,7 @@ fn visit_range(
     Ok(true)
 }
 
-/// The hash of an entry's whole bytes, from its first row.
-pub(super) fn file_hash(row: &Row<'_>, attributes: &Attributes<'_>) -> Digest {
-    attributes.file_hash.unwrap_or(row.checksum)
+/// The hash of an entry's whole bytes, from its first row; `None` where version 3 has none.
+pub(crate) fn file_hash(row: &Row<'_>, attributes: &Attributes<'_>) -> Option<Digest> {
+    Some(attributes.file_hash.unwrap_or(row.checksum)).filter(|hash| *hash != UNRECORDED)
 }

@@ -13,6 +13,7 @@
 //! structure   what spans segments: order, parents, slices that add up
 //! check       blobs, slices and whole files against their hashes, by many workers
 //! verify      everything
+//! v3          archives of format version 3, as if they were of version 4
 //! diff        what is different in another archive, or in a directory
 //! ```
 
@@ -27,6 +28,7 @@ mod open;
 mod read;
 mod source;
 mod structure;
+mod v3;
 mod verify;
 mod xattrs;
 

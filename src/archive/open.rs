@@ -6,13 +6,15 @@ use std::sync::Arc;
 use crate::archive::batches::Columns;
 use crate::archive::cache::{Cache, Key, Value};
 use crate::archive::source::{FileSource, FileTimes, Source};
+use crate::archive::v3;
 use crate::error::{Error, Result, Status, zeroed};
 use crate::format::codec::Decompressor;
 use crate::format::container::{FOOTER_LEN, FORMAT_VERSION, HEAD_LEN, TAIL_READ, TRAILER_LEN, Trailer};
 use crate::format::hash::{Digest, hash};
 use crate::format::index::{Expected, Segment};
 use crate::format::manifest::{Manifest, Part};
-use crate::format::row::{CODEC_STORED, CODEC_ZSTD, Location};
+use crate::format::row::{CODEC_OPENZL, CODEC_STORED, CODEC_ZSTD, Codecs, Location};
+use crate::format::v3::openzl::{self, Content};
 use crate::format::xattrs::XattrSets;
 use crate::options::{Key as OptionKey, Options};
 use crate::sync::OnceCell;
@@ -22,13 +24,22 @@ pub struct Archive {
     source: Box<dyn Source>,
     /// The archive's last bytes: what opening has read anyway serves small archives whole.
     tail: Vec<u8>,
-    trailer: Trailer,
+    version: Version,
+    /// Of version 3, what a manifest of version 4 would say.
     manifest: Manifest,
     pub(super) cache: Cache,
     /// What Arrow readers see, once somebody asked.
     pub(super) columns: OnceCell<Arc<Columns>>,
     /// Sets of extended attributes, once somebody asked.
     pub(super) xattrs: OnceCell<Arc<XattrSets>>,
+}
+
+/// What the versions of the format do not have in common.
+enum Version {
+    /// Version 3, with its index in memory.
+    Three(Box<v3::Index>),
+    /// Version 4.
+    Four(Trailer),
 }
 
 /// Facts about an open archive. Sizes in bytes.
@@ -48,7 +59,7 @@ pub struct Info {
     pub payload_size: u64,
     /// Bytes of everything else.
     pub index_size: u64,
-    /// The archive digest.
+    /// The archive digest; zeros for version 3, which has none.
     pub digest: Digest,
 }
 
@@ -64,7 +75,17 @@ impl Archive {
         let size = source.size();
         let mut tail = zeroed(size.min(TAIL_READ) as usize)?;
         source.read_exact_at(size - tail.len() as u64, &mut tail)?;
-        let trailer = Trailer::decode(&tail, size)?;
+        let cache_size = usize::try_from(options.get(OptionKey::CacheSize)).unwrap_or(usize::MAX);
+        if v3::is_version_3(&tail) {
+            let (index, manifest) = v3::Index::open(&*source, &tail, options)?;
+            // A slice of any size must stay while it is read piece by piece.
+            let cache = Cache::new(cache_size.max(usize::try_from(index.longest_slice()).unwrap_or(usize::MAX)));
+            return Ok(Archive::new(source, tail, Version::Three(Box::new(index)), manifest, cache));
+        }
+        let trailer = Trailer::decode(&tail, size).map_err(|error| match error.rule() {
+            Some("footer.magic") => v3::without_footer(&*source, &tail, error),
+            _ => error,
+        })?;
         let ends = (TRAILER_LEN + FOOTER_LEN) as usize;
         let before = tail.len() - ends;
         let manifest = match before.checked_sub(trailer.manifest_len as usize) {
@@ -77,8 +98,39 @@ impl Archive {
         };
         trailer.check(&manifest)?;
         let manifest = Manifest::decode(&manifest, trailer.manifest_offset)?;
-        let cache = Cache::new(usize::try_from(options.get(OptionKey::CacheSize)).unwrap_or(usize::MAX));
-        Ok(Archive { source, tail, trailer, manifest, cache, columns: OnceCell::new(), xattrs: OnceCell::new() })
+        Ok(Archive::new(source, tail, Version::Four(trailer), manifest, Cache::new(cache_size)))
+    }
+
+    fn new(source: Box<dyn Source>, tail: Vec<u8>, version: Version, manifest: Manifest, cache: Cache) -> Archive {
+        Archive { source, tail, version, manifest, cache, columns: OnceCell::new(), xattrs: OnceCell::new() }
+    }
+
+    /// Which codecs its blobs may have.
+    pub fn codecs(&self) -> Codecs {
+        match self.version {
+            Version::Three(_) => Codecs::Version3,
+            Version::Four(_) => Codecs::Version4,
+        }
+    }
+
+    /// The index of an archive of version 3.
+    pub(super) fn version_3(&self) -> Option<&v3::Index> {
+        match &self.version {
+            Version::Three(index) => Some(index),
+            Version::Four(_) => None,
+        }
+    }
+
+    /// Refuses archives of version 3 for what takes their blobs as they are; `what` says what that is.
+    pub fn require_version_4(&self, what: &str) -> Result<()> {
+        match self.version {
+            Version::Four(_) => Ok(()),
+            Version::Three(_) => {
+                let why =
+                    format!("{what} needs an archive of format version 4, and this one has version 3: convert it");
+                Err(Error::refused(Status::Unsupported, "older.read_only", why))
+            }
+        }
     }
 
     /// The manifest.
@@ -86,9 +138,12 @@ impl Archive {
         &self.manifest
     }
 
-    /// The trailer, whose hash is the archive digest.
-    pub fn trailer(&self) -> &Trailer {
-        &self.trailer
+    /// The trailer, whose hash is the archive digest; version 3 has none.
+    pub fn trailer(&self) -> Option<&Trailer> {
+        match &self.version {
+            Version::Three(_) => None,
+            Version::Four(trailer) => Some(trailer),
+        }
     }
 
     /// Bytes of the archive.
@@ -103,16 +158,31 @@ impl Archive {
 
     /// Facts.
     pub fn info(&self) -> Info {
-        let payload_size = self.manifest.payload_end() - HEAD_LEN;
-        Info {
-            format_version: FORMAT_VERSION,
+        let info = Info {
             archive_size: self.size(),
             entries: self.entry_count(),
             segments: self.manifest.segments.len() as u64,
-            blobs: self.manifest.blob_table().map_or(0, |part| part.rows),
-            payload_size,
-            index_size: self.size() - payload_size,
-            digest: self.trailer.digest,
+            ..Info::default()
+        };
+        match &self.version {
+            Version::Three(index) => Info {
+                format_version: 3,
+                blobs: index.slices(),
+                payload_size: self.size().saturating_sub(index.index_size()),
+                index_size: index.index_size(),
+                ..info
+            },
+            Version::Four(trailer) => {
+                let payload_size = self.manifest.payload_end() - HEAD_LEN;
+                Info {
+                    format_version: FORMAT_VERSION,
+                    blobs: self.manifest.blob_table().map_or(0, |part| part.rows),
+                    payload_size,
+                    index_size: self.size() - payload_size,
+                    digest: trailer.digest,
+                    ..info
+                }
+            }
         }
     }
 
@@ -135,6 +205,9 @@ impl Archive {
             .segments
             .get(number)
             .ok_or_else(|| Error::new(Status::InvalidArgument, format!("there is no index segment {number}")))?;
+        if let Version::Three(index) = &self.version {
+            return index.segment(number, part);
+        }
         let stream = self.read_part(part)?;
         let expected = Expected {
             rows: part.rows as usize,
@@ -142,6 +215,7 @@ impl Archive {
             first_path: &part.first_path,
             last_path: &part.last_path,
             payload_end: self.manifest.payload_end(),
+            codecs: Codecs::Version4,
         };
         Segment::decode(stream, &expected)
     }
@@ -191,7 +265,16 @@ impl Archive {
                 self.read_range(at.blob_offset, scratch)?;
                 decompressor.decompress_to(scratch, block, needed)
             }
-            codec => Err(unsupported_codec(codec)),
+            CODEC_OPENZL if self.codecs() == Codecs::Version3 => {
+                fit(scratch, at.blob_size as usize)?;
+                self.read_range(at.blob_offset, scratch)?;
+                match openzl::parse(scratch, at.block_size)? {
+                    Content::Stored(bytes) => block.copy_from_slice(bytes),
+                    Content::Zstd(frame) => decompressor.decompress_magicless(frame, block)?,
+                }
+                Ok(block.len())
+            }
+            codec => Err(self.unsupported_codec(codec)),
         }
     }
 
@@ -203,6 +286,11 @@ impl Archive {
     /// Times of the archive's file, where it is one.
     pub fn file_times(&self) -> Option<FileTimes> {
         self.source.times()
+    }
+
+    pub(super) fn unsupported_codec(&self, codec: u8) -> Error {
+        let panic = || Error::new(Status::Panic, format!("nothing decodes codec {codec}"));
+        self.codecs().check(codec).err().unwrap_or_else(panic)
     }
 
     /// Fills the buffer from an offset of the archive.
@@ -217,14 +305,6 @@ impl Archive {
         }
         self.source.read_exact_at(offset, buffer)
     }
-}
-
-pub(super) fn unsupported_codec(codec: u8) -> Error {
-    Error::refused(
-        Status::Unsupported,
-        "index.codec.unknown",
-        format!("the entry's codec ({codec}) is not known to this version"),
-    )
 }
 
 /// Makes a reused buffer `len` bytes long without clearing what it holds.

@@ -4,13 +4,13 @@ use std::cell::RefCell;
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use crate::archive::Archive;
 use crate::archive::cache::{Block, Key, Value};
 use crate::archive::lookup::{Place, file_hash};
-use crate::archive::{Archive, open};
 use crate::error::{Error, Result, Status, zeroed};
 use crate::format::codec::Decompressor;
-use crate::format::hash::{Digest, hash};
-use crate::format::row::{CODEC_STORED, CODEC_ZSTD, EntryKind, Location, Row};
+use crate::format::hash::{Digest, UNRECORDED, hash};
+use crate::format::row::{CODEC_OPENZL, CODEC_STORED, CODEC_ZSTD, Codecs, EntryKind, Location, Row};
 use crate::sync::Mutex;
 
 impl Archive {
@@ -44,7 +44,8 @@ impl Archive {
             self.fill(&place, 0, &mut bytes).map_err(named)?;
         }
         // Of one slice, the checksum was checked; of several, each was, and the whole is checked here.
-        if let Some(recorded) = place.first_row().attributes.and_then(|attributes| attributes.file_hash) {
+        let recorded = place.first_row().attributes.and_then(|attributes| attributes.file_hash);
+        if let Some(recorded) = recorded.filter(|hash| *hash != UNRECORDED) {
             check_file_hash(&hash(&bytes), &recorded).map_err(named)?;
         }
         Ok(bytes)
@@ -69,7 +70,40 @@ impl Archive {
             hasher.update(&buffer[..len]);
             offset += len as u64;
         }
-        check_file_hash(hasher.finalize().as_bytes(), &file_hash(&row, &attributes)).map_err(named)
+        let recorded = file_hash(&row, &attributes);
+        recorded.map_or(Ok(()), |recorded| check_file_hash(hasher.finalize().as_bytes(), &recorded)).map_err(named)
+    }
+
+    /// BLAKE3 of a whole entry with bytes: the recorded one, or, where version 3 has none, made by reading it.
+    pub(super) fn whole_hash(&self, index: u64, row: &Row<'_>) -> Result<Digest> {
+        let attributes = row.attributes.unwrap_or_default();
+        match file_hash(row, &attributes) {
+            Some(recorded) => Ok(recorded),
+            None => self.read_hash(index),
+        }
+    }
+
+    /// BLAKE3 of a whole entry with bytes, made by reading it.
+    pub(super) fn read_hash(&self, index: u64) -> Result<Digest> {
+        let mut hasher = blake3::Hasher::new();
+        self.read_pieces(index, |piece| {
+            hasher.update(piece);
+        })?;
+        Ok(*hasher.finalize().as_bytes())
+    }
+
+    /// All bytes of an entry, a piece at a time.
+    fn read_pieces(&self, index: u64, mut take: impl FnMut(&[u8])) -> Result<()> {
+        let mut buffer = zeroed(4 << 20)?;
+        let mut offset = 0;
+        loop {
+            let len = self.read_at(index, offset, &mut buffer)?;
+            if len == 0 {
+                return Ok(());
+            }
+            take(&buffer[..len]);
+            offset += len as u64;
+        }
     }
 
     /// Fills the buffer, which lies inside the entry: bytes of slices, zeros where there are none.
@@ -119,7 +153,14 @@ impl Archive {
                 let block = self.decoded(&at, (at.block_offset + row.size) as usize)?;
                 copy_checked(&block, at.block_offset, row, skip, part)
             }
-            codec => Err(open::unsupported_codec(codec)),
+            CODEC_OPENZL if self.codecs() == Codecs::Version3 => {
+                let block = self.decoded(&at, at.block_size as usize)?;
+                if block.bytes.len() as u64 != at.block_size {
+                    return Err(Error::corrupt("index.block", "two slices disagree about their block"));
+                }
+                copy_checked(&block, at.block_offset, row, skip, part)
+            }
+            codec => Err(self.unsupported_codec(codec)),
         }
     }
 
@@ -199,8 +240,9 @@ fn copy_checked(block: &Block, start: u64, row: &Row<'_>, skip: u64, part: &mut 
     Ok(())
 }
 
+/// Of version 3, what has no checksum passes; in version 4 that can't be.
 pub(super) fn check_slice(bytes: &[u8], checksum: &Digest) -> Result<()> {
-    if hash(bytes) == *checksum {
+    if *checksum == UNRECORDED || hash(bytes) == *checksum {
         Ok(())
     } else {
         Err(Error::refused(Status::Checksum, "slice.hash", "the entry's bytes are damaged"))

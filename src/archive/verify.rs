@@ -11,7 +11,7 @@ use crate::archive::structure::StructureWalk;
 use crate::archive::xattrs::check_row;
 use crate::error::{Error, Result, Status, zeroed};
 use crate::format::blobs::{self, Blob};
-use crate::format::container::{HEAD_LEN, check_head};
+use crate::format::container::{HEAD_LEN, Trailer, check_head};
 use crate::format::manifest::Part;
 use crate::format::row::{EntryKind, Row};
 use crate::options::Options;
@@ -33,10 +33,11 @@ impl Archive {
     }
 
     fn run_verify(&self, options: &Options, decode: bool) -> Result<Stats> {
+        let Some(trailer) = self.trailer() else { return self.verify_version_3(options) };
         let started = Instant::now();
         let mut reporter = Reporter::new(options.progress(), options.cancel().clone(), options.progress_interval());
         reporter.begin(Phase::List, self.entry_count(), u64::MAX)?;
-        self.check_frame()?;
+        self.check_frame(trailer)?;
         let table = self.blob_records()?;
         let xattrs = self.xattr_sets()?;
         let mut survey = Survey::new(&table)?;
@@ -67,14 +68,14 @@ impl Archive {
     }
 
     /// Head and padding; everything else is under a hash.
-    fn check_frame(&self) -> Result<()> {
+    fn check_frame(&self, trailer: &Trailer) -> Result<()> {
         let mut head = [0; HEAD_LEN as usize];
         self.read_range(0, &mut head)?;
         check_head(&head)?;
         let manifest = self.manifest();
         let mut end = manifest.payload_end();
         let parts = manifest.sections.iter().chain(&manifest.segments).map(|part| (part.offset, part.end()));
-        for (start, next) in parts.chain([(self.trailer().manifest_offset, self.size())]) {
+        for (start, next) in parts.chain([(trailer.manifest_offset, self.size())]) {
             let mut padding = zeroed((start - end).min(4096) as usize)?;
             self.read_range(end, &mut padding)?;
             if start - end >= 64 || padding.iter().any(|byte| *byte != 0) {

@@ -87,7 +87,7 @@ pub(super) fn filter(function: znippy_filter_fn, user_data: UserData) -> Option<
     let function = function?;
     Some(Arc::new(move |candidate: &Candidate<'_>| {
         let &Candidate { index, path, kind, size, attributes, hash } = candidate;
-        let entry = Entry { index, path, kind, attributes, size, stored_size: 0, slices: 0, hash };
+        let entry = Entry { index, path, kind, attributes, size, stored_size: 0, slices: 0, hash, unverified: false };
         let text = strings(path, attributes.link_target)?;
         let mut info = describe(&entry, &text);
         info.struct_size = size_of_val(&info) as u32;

@@ -147,8 +147,17 @@ pub const ZNIPPY_OPT_DUPLICATE_PATHS: u32 = 43;
 pub const ZNIPPY_OPT_RECOVERY: u32 = 56;
 /// Flag: znippy_writer_append() leaves out what no entry of the archive uses any more.
 pub const ZNIPPY_OPT_COMPACT: u32 = 46;
+/// ZNIPPY_PROFILE_*: the format that is written.
+pub const ZNIPPY_OPT_PROFILE: u32 = 51;
 /// Names of one file: 0 record them as such, 1 record each as a file of its own.
 pub const ZNIPPY_OPT_HARD_LINKS: u32 = 65;
+
+/// A value of ZNIPPY_OPT_PROFILE: format version 4.
+pub const ZNIPPY_PROFILE_V4: u32 = 0;
+/// A value of ZNIPPY_OPT_PROFILE: format version 3, which znippy 0.7.2 and 0.10 read. It carries files and their bytes
+/// alone: links, special files, empty directories and names that are not UTF-8 are left out, counted in
+/// znippy_stats.skipped and named by log messages; modes, times and the like are not kept. Not for appending or with a base.
+pub const ZNIPPY_PROFILE_V3: u32 = 1;
 
 /// A regular file.
 pub const ZNIPPY_KIND_FILE: u32 = 0;
@@ -228,6 +237,9 @@ pub const ZNIPPY_ENTRY_HAS_GID: u32 = 8;
 pub const ZNIPPY_ENTRY_HAS_RDEV: u32 = 16;
 /// znippy_entry_info.hash holds the BLAKE3 of the whole file.
 pub const ZNIPPY_ENTRY_HAS_HASH: u32 = 32;
+/// Some of the entry's bytes have no recorded checksum, so that reading can't tell whether they are right: archives of
+/// format version 3 may lack checksums.
+pub const ZNIPPY_ENTRY_UNVERIFIED: u32 = 64;
 
 /// znippy_source.flags: read_at may be called from several threads at once.
 pub const ZNIPPY_SOURCE_CONCURRENT: u32 = 1;
@@ -354,6 +366,7 @@ mod tests {
             ZNIPPY_OPT_BASE_CHECK,
             ZNIPPY_OPT_RECOVERY,
             ZNIPPY_OPT_COMPACT,
+            ZNIPPY_OPT_PROFILE,
             ZNIPPY_OPT_HARD_LINKS,
         );
         let constants: Vec<_> = constants.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();

@@ -108,7 +108,8 @@ pub(super) fn describe(entry: &Entry<'_>, text: &[u8]) -> znippy_entry_info {
             | flag(attributes.uid.is_some(), ZNIPPY_ENTRY_HAS_UID)
             | flag(attributes.gid.is_some(), ZNIPPY_ENTRY_HAS_GID)
             | flag(attributes.rdev.is_some(), ZNIPPY_ENTRY_HAS_RDEV)
-            | flag(entry.hash.is_some(), ZNIPPY_ENTRY_HAS_HASH),
+            | flag(entry.hash.is_some(), ZNIPPY_ENTRY_HAS_HASH)
+            | flag(entry.unverified, ZNIPPY_ENTRY_UNVERIFIED),
         reserved0: 0,
         hash: entry.hash.unwrap_or([0; 32]),
     }
@@ -202,6 +203,7 @@ mod tests {
             stored_size: 0,
             slices: 0,
             hash: None,
+            unverified: false,
         };
         let mut text = Vec::new();
         append(&mut text, entry.path).unwrap();
@@ -218,5 +220,7 @@ mod tests {
         let info = describe(&plain, &text);
         assert!(info.link_target.is_null());
         assert_eq!((info.flags, info.hash), (ZNIPPY_ENTRY_HAS_HASH, [3; 32]));
+        let unverified = Entry { hash: None, unverified: true, ..plain };
+        assert_eq!(describe(&unverified, &text).flags, ZNIPPY_ENTRY_UNVERIFIED);
     }
 }

@@ -186,5 +186,6 @@ pub(super) fn write_stats(out: Option<Out<znippy_stats>>, stats: &Stats) {
         pruned: stats.pruned,
         created: stats.created,
         replaced: stats.replaced,
+        unverified: stats.unverified,
     });
 }

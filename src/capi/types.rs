@@ -144,6 +144,8 @@ pub struct znippy_stats {
     pub created: u64,
     /// Files, links and FIFOs that extraction put in the place of others.
     pub replaced: u64,
+    /// Entries of an archive of format version 3 of which some bytes have no checksum to verify them by.
+    pub unverified: u64,
 }
 
 /// What znippy_salvage() kept and lost; sizes are bytes. Set struct_size before the call.
@@ -206,7 +208,7 @@ pub struct znippy_archive_info {
     pub payload_size: u64,
     /// Everything else.
     pub index_size: u64,
-    /// BLAKE3 that covers, directly or through other hashes, every byte that matters.
+    /// BLAKE3 that covers, directly or through other hashes, every byte that matters. Zeros in format version 3.
     pub archive_digest: [u8; 32],
 }
 
@@ -428,7 +430,7 @@ unsafe impl Sized32 for znippy_entry_info {
 }
 // SAFETY: as above.
 unsafe impl Sized32 for znippy_stats {
-    const MINIMUM: usize = offset_of!(znippy_stats, replaced) + size_of::<u64>();
+    const MINIMUM: usize = offset_of!(znippy_stats, unverified) + size_of::<u64>();
 }
 // SAFETY: as above.
 unsafe impl Sized32 for znippy_difference {

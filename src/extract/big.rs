@@ -17,7 +17,7 @@ use crate::extract::modes::Modes;
 use crate::extract::plan::Plan;
 use crate::extract::records::{Big, Piece};
 use crate::extract::sandbox::{self, Directory, Identity, Root};
-use crate::format::hash::{Part, merge_parts};
+use crate::format::hash::{Part, UNRECORDED, merge_parts};
 
 /// How far each big file is.
 pub(super) struct Unfinished(Vec<Progress>);
@@ -100,6 +100,10 @@ impl Progress {
     /// from the slices where they tile the file; else, as with holes, the file is read again.
     fn check_whole(&self, job: &Job<'_>, file: BorrowedFd<'_>, big: &Big) -> Result<()> {
         let mut parts = std::mem::take(&mut *self.parts.lock().unwrap_or_else(PoisonError::into_inner));
+        if big.hash == UNRECORDED {
+            // Of version 3, each slice was checked.
+            return Ok(());
+        }
         parts.sort_unstable_by_key(|part| part.offset);
         let found = match merge_parts(&parts, big.size) {
             Some(hash) => hash,

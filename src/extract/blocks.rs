@@ -13,7 +13,7 @@ use crate::extract::records::{NO_BLOCK, Slice, Target};
 use crate::extract::sandbox::{self, Directory};
 use crate::extract::tree::Node;
 use crate::format::codec::Decompressor;
-use crate::format::hash::hash;
+use crate::format::hash::{UNRECORDED, hash};
 use crate::format::row::CODEC_STORED;
 use crate::options::Options;
 use crate::progress::Reporter;
@@ -128,7 +128,7 @@ impl<'a> Worker<'a> {
     }
 
     fn check(&self, slice: &Slice) -> Result<()> {
-        if slice.block == NO_BLOCK || hash(self.bytes(slice)?) == slice.checksum {
+        if slice.block == NO_BLOCK || slice.checksum == UNRECORDED || hash(self.bytes(slice)?) == slice.checksum {
             return Ok(());
         }
         let error =

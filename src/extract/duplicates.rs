@@ -13,7 +13,7 @@ use crate::extract::records::{Hardlink, Sharing, Target};
 use crate::extract::sandbox::Directory;
 use crate::extract::survey::{Contents, Standing};
 use crate::extract::tree::{Node, Owner, push};
-use crate::format::hash::Digest;
+use crate::format::hash::{Digest, UNRECORDED};
 use crate::options::{Key, Options};
 
 /// What becomes of files whose bytes another file has.
@@ -65,7 +65,7 @@ pub(super) fn take_out(plan: &mut Plan, how: Duplicates) -> Result<()> {
     let mut taken_out = HashSet::new();
     for file in 0..plan.files.len() as u32 {
         let Some((size, hash)) = contents.get(plan, file as usize) else { continue };
-        if size == 0 || plan.standing(file) != Standing::Write {
+        if size == 0 || *hash == UNRECORDED || plan.standing(file) != Standing::Write {
             continue;
         }
         let node = &plan.files[file as usize];

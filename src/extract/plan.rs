@@ -20,6 +20,7 @@ use crate::extract::records::{Big, Block, Hardlink, Piece, Slice, Symlink, Targe
 use crate::extract::settings::Settings;
 use crate::extract::survey::Standing;
 use crate::extract::tree::{Node, Tree};
+use crate::format::row::Codecs;
 use crate::progress::Reporter;
 
 /// Everything that is restored.
@@ -63,6 +64,8 @@ pub(super) struct Plan {
     /// The components that are taken off the front of every path.
     stripped: Vec<u8>,
     block_numbers: HashMap<u64, u32>,
+    /// What blobs may be.
+    codecs: Codecs,
     /// What the options allow of an archive.
     guard: Guard,
     /// Where the slices of the entry that is being walked go.
@@ -94,7 +97,7 @@ impl Plan {
         reporter: &mut Reporter,
     ) -> Result<Plan> {
         let filter = &settings.filter;
-        let mut plan = Plan::empty(settings);
+        let mut plan = Plan::empty(settings, archive.codecs());
         let read = archive.manifest().segments.iter().filter(|part| filter.reads(part));
         let index = read.fold(0u64, |sum, part| sum.saturating_add(part.raw_len.max(part.len)));
         settings.limits.check_index(index, archive.size())?;
@@ -112,7 +115,7 @@ impl Plan {
     /// # Errors
     /// Those of [`Plan::new`], and `E_INVALID_ARGUMENT` for a number that no entry has.
     pub(super) fn of_entry(archive: &Archive, index: u64, name: &[u8], settings: &Settings) -> Result<Plan> {
-        let mut plan = Plan::empty(settings);
+        let mut plan = Plan::empty(settings, archive.codecs());
         plan.walk_entry(archive, index, |plan, row| match row.row.chunk_seq {
             0 => plan.take_entry(row, name),
             _ => plan.take_slice(row),
@@ -127,7 +130,7 @@ impl Plan {
         self.guard.check_ratio(decoded, archive.size())
     }
 
-    fn empty(settings: &Settings) -> Plan {
+    fn empty(settings: &Settings, codecs: Codecs) -> Plan {
         Plan {
             tree: Tree::new(),
             files: Vec::new(),
@@ -149,6 +152,7 @@ impl Plan {
             numbers_entries: settings.duplicates != Duplicates::Copies,
             stripped: Vec::new(),
             block_numbers: HashMap::new(),
+            codecs,
             guard: Guard::new(settings.limits),
             open: Open::Nowhere,
         }

@@ -2,7 +2,7 @@
 //! differs from a single thread's.
 
 use zstd::zstd_safe::zstd_sys::ZSTD_EndDirective;
-use zstd::zstd_safe::{self, CCtx, CParameter, DCtx, DParameter, InBuffer, OutBuffer, ResetDirective};
+use zstd::zstd_safe::{self, CCtx, CParameter, DCtx, DParameter, FrameFormat, InBuffer, OutBuffer, ResetDirective};
 
 use crate::error::{Error, Result, Status};
 use crate::format::container::MAX_BLOCK;
@@ -105,6 +105,18 @@ impl Decompressor {
     pub fn decompress(&mut self, frame: &[u8], target: &mut [u8]) -> Result<()> {
         check_frame(frame, target.len())?;
         match self.0.decompress(target, frame) {
+            Ok(written) if written == target.len() => Ok(()),
+            _ => Err(Error::corrupt("codec.data", "a blob does not decode to the size that the index says")),
+        }
+    }
+
+    /// Decodes one frame without its magic that must fill `target` exactly.
+    pub fn decompress_magicless(&mut self, frame: &[u8], target: &mut [u8]) -> Result<()> {
+        self.0.reset(ResetDirective::SessionOnly).map_err(failed)?;
+        self.0.set_parameter(DParameter::Format(FrameFormat::Magicless)).map_err(failed)?;
+        let result = self.0.decompress(target, frame);
+        self.0.set_parameter(DParameter::Format(FrameFormat::One)).map_err(failed)?;
+        match result {
             Ok(written) if written == target.len() => Ok(()),
             _ => Err(Error::corrupt("codec.data", "a blob does not decode to the size that the index says")),
         }

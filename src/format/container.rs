@@ -47,6 +47,22 @@ pub fn head() -> [u8; HEAD_LEN as usize] {
     head
 }
 
+/// The footer.
+pub fn footer(manifest_offset: u64) -> [u8; FOOTER_LEN as usize] {
+    let mut footer = [0; FOOTER_LEN as usize];
+    footer[..8].copy_from_slice(FOOTER_MAGIC);
+    footer[8..].copy_from_slice(&manifest_offset.to_le_bytes());
+    footer
+}
+
+/// The offset in the footer, where the tail of a file has one but no trailer: what versions before 4 wrote.
+pub fn footer_alone(tail: &[u8]) -> Option<u64> {
+    let footer = tail.len().checked_sub(FOOTER_LEN as usize).map(|at| &tail[at..])?;
+    let trailer = tail.len().checked_sub((TRAILER_LEN + FOOTER_LEN) as usize).map(|at| &tail[at..at + 8]);
+    let alone = &footer[..8] == FOOTER_MAGIC && trailer != Some(TRAILER_MAGIC);
+    alone.then(|| read_u64(footer, 8))
+}
+
 /// Checks the first 16 bytes.
 pub fn check_head(bytes: &[u8]) -> Result<()> {
     if bytes == head() { Ok(()) } else { Err(Error::corrupt("head.bytes", "the first 16 bytes are damaged")) }
@@ -86,8 +102,7 @@ impl Trailer {
         let mut bytes = Vec::with_capacity((TRAILER_LEN + FOOTER_LEN) as usize);
         bytes.extend_from_slice(&self.fields());
         bytes.extend_from_slice(&self.digest);
-        bytes.extend_from_slice(FOOTER_MAGIC);
-        bytes.extend_from_slice(&self.manifest_offset.to_le_bytes());
+        bytes.extend_from_slice(&footer(self.manifest_offset));
         bytes
     }
 

@@ -10,6 +10,10 @@ use blake3::hazmat::{self, ChainingValue, HasherExt, Mode};
 /// A BLAKE3 hash.
 pub type Digest = [u8; 32];
 
+/// Stands for a hash that is not recorded, in the index of a version 3 archive. In version 4 it is refused where a hash
+/// must be: no bytes are known that have it.
+pub const UNRECORDED: Digest = [0; 32];
+
 /// Plain BLAKE3.
 pub fn hash(bytes: &[u8]) -> Digest {
     *blake3::hash(bytes).as_bytes()
@@ -111,7 +115,12 @@ fn subtree(parts: &[Part], offset: u64, len: u64) -> Option<ChainingValue> {
 
 /// Lower-case hexadecimal.
 pub fn hex(digest: &Digest) -> String {
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex_of(digest)
+}
+
+/// The same of any bytes.
+pub fn hex_of(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -23,9 +23,9 @@ use crate::error::{Error, Result, Status};
 use crate::format::codec;
 use crate::format::container::{HEAD_LEN, MAX_BLOCK, MAX_SEGMENT_ROWS};
 use crate::format::extra::{ExtraBuilder, ExtraColumn, ExtraValue};
-use crate::format::hash::{Digest, hash};
-use crate::format::row::{Attributes, CODEC_STORED, EntryKind, Location, Row};
-use crate::format::{ipc_guard, path, schema};
+use crate::format::hash::{Digest, UNRECORDED, hash};
+use crate::format::row::{Attributes, CODEC_STORED, Codecs, EntryKind, Location, Row};
+use crate::format::{ipc_guard, path, schema, v3};
 
 /// Bytes of names, targets and additional columns at which a segment ends: names and targets of a single row are
 /// less than 512 KiB, its additional columns less than 2 MiB as a rule, and the fixed numbers of 8,192 rows less than
@@ -175,6 +175,17 @@ impl SegmentBuilder {
 
     /// The stream, and no rows again. The schema is [`schema::index`] of the additional columns.
     pub fn finish(&mut self, schema: &SchemaRef) -> Result<Vec<u8>> {
+        let columns = self.columns()?;
+        encode_stream(schema, columns)
+    }
+
+    /// The batch, and no rows again.
+    pub fn finish_batch(&mut self, schema: &SchemaRef) -> Result<RecordBatch> {
+        let columns = self.columns()?;
+        RecordBatch::try_new(Arc::clone(schema), columns).map_err(|error| internal(&error))
+    }
+
+    fn columns(&mut self) -> Result<Vec<ArrayRef>> {
         let mut columns: Vec<ArrayRef> = vec![
             Arc::new(self.relative_path.finish()),
             Arc::new(self.chunk_seq.finish()),
@@ -204,7 +215,7 @@ impl SegmentBuilder {
         columns.append(&mut self.extras.finish()?);
         self.rows = 0;
         self.text = 0;
-        encode_stream(schema, columns)
+        Ok(columns)
     }
 }
 
@@ -261,9 +272,12 @@ pub struct Expected<'a> {
     pub last_path: &'a [u8],
     /// Blobs end before this offset.
     pub payload_end: u64,
+    /// Whose rules the rows keep.
+    pub codecs: Codecs,
 }
 
 /// A decoded and checked segment.
+#[derive(Clone)]
 pub struct Segment {
     batch: RecordBatch,
     relative_path: StringArray,
@@ -313,14 +327,25 @@ impl Segment {
         }
         let entries = segment.chunk_seq.values().iter().filter(|seq| **seq == 0).count();
         let highest = [0xFF; path::MAX_PATH + 1];
-        let expected = Expected { rows, entries, first_path: &[], last_path: &highest, payload_end };
+        let codecs = Codecs::Version4;
+        let expected = Expected { rows, entries, first_path: &[], last_path: &highest, payload_end, codecs };
         segment.first_rows = segment.check(&expected)?;
         Ok(segment)
     }
 
     fn of_stream(stream: Vec<u8>) -> Result<Segment> {
         let bytes = stream.len();
-        let batch = decode_stream(stream)?;
+        Segment::unchecked(decode_stream(stream)?, bytes)
+    }
+
+    /// Checks a batch with the columns of a segment, which takes so many bytes in memory.
+    pub fn of_batch(batch: RecordBatch, bytes: usize, expected: &Expected<'_>) -> Result<Segment> {
+        let mut segment = Segment::unchecked(batch, bytes)?;
+        segment.first_rows = segment.check(expected)?;
+        Ok(segment)
+    }
+
+    fn unchecked(batch: RecordBatch, bytes: usize) -> Result<Segment> {
         Ok(Segment {
             relative_path: typed(&batch, "relative_path")?,
             chunk_seq: typed(&batch, "chunk_seq")?,
@@ -461,7 +486,7 @@ impl Segment {
             {
                 return Err(named(Error::corrupt("index.blob", "a row without bytes refers to a blob")));
             }
-            check_row(&row, compressed.value(i), expected.payload_end).map_err(named)?;
+            check_row(&row, compressed.value(i), expected).map_err(named)?;
             if let Some(attributes) = &row.attributes {
                 self.check_name(i, entry.map_or(&[], |(path, _)| path)).map_err(named)?;
                 if row.path < expected.first_path || row.path > expected.last_path {
@@ -519,19 +544,28 @@ impl Segment {
 }
 
 /// What a row must be on its own.
-fn check_row(row: &Row<'_>, compressed: bool, payload_end: u64) -> Result<()> {
+fn check_row(row: &Row<'_>, compressed: bool, expected: &Expected<'_>) -> Result<()> {
     let refuse = |rule, why: &str| Err(Error::corrupt(rule, why.to_owned()));
+    let (max_block, payload_start) = match expected.codecs {
+        Codecs::Version3 => (v3::MAX_SLICE, 0),
+        Codecs::Version4 => (MAX_BLOCK, HEAD_LEN),
+    };
     match row.location {
         Some(at) => {
             let in_block = at.block_offset.checked_add(row.size).is_some_and(|end| end <= at.block_size);
-            if row.size == 0 || !in_block || at.block_size > MAX_BLOCK {
+            if row.size == 0 || !in_block || at.block_size > max_block {
                 return refuse("index.block", "the slice lies outside its block, or the block is over 64 MiB");
             }
-            if at.blob_size > codec::bound(at.block_size as usize) as u64 {
+            // What this version can't decode anyway may have any size in version 3.
+            let bounded = expected.codecs == Codecs::Version4 || expected.codecs.check(at.codec).is_ok();
+            if bounded && at.blob_size > codec::bound(at.block_size as usize) as u64 {
                 return refuse("index.blob", "the slice's blob is bigger than its block can become");
             }
-            let in_payload = at.blob_offset.checked_add(at.blob_size).is_some_and(|end| end <= payload_end);
-            if at.blob_offset < HEAD_LEN || at.blob_size == 0 || !in_payload {
+            if expected.codecs == Codecs::Version4 && row.checksum == UNRECORDED {
+                return refuse("index.checksum", "the slice has no checksum");
+            }
+            let in_payload = at.blob_offset.checked_add(at.blob_size).is_some_and(|end| end <= expected.payload_end);
+            if at.blob_offset < payload_start || at.blob_size == 0 || !in_payload {
                 return refuse("index.blob", "the slice's blob lies outside the payload");
             }
             if compressed != (at.codec != CODEC_STORED) || (at.codec == CODEC_STORED && at.blob_size != at.block_size) {
@@ -547,7 +581,13 @@ fn check_row(row: &Row<'_>, compressed: bool, payload_end: u64) -> Result<()> {
         return refuse("index.offset", "the slice's end overflows");
     };
     match (row.attributes, EntryKind::from_number(row.kind)) {
-        (Some(attributes), Some(kind)) => check_entry(row, &attributes, kind, end),
+        (Some(attributes), Some(kind)) => {
+            check_entry(row, &attributes, kind, end)?;
+            if expected.codecs == Codecs::Version4 && attributes.file_hash == Some(UNRECORDED) {
+                return refuse("index.hash", "the hash of the whole file is missing");
+            }
+            Ok(())
+        }
         // Kinds of later versions, which keep rules of their own, and later slices.
         _ => Ok(()),
     }

@@ -9,9 +9,10 @@
 //! Sources: the Arrow columnar format, sections "Encapsulated message format" and "IPC streaming format".
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use arrow::ipc;
-use arrow_schema::DataType;
+use arrow_schema::{DataType, Field};
 
 use crate::error::{Error, Result};
 use crate::format::schema::Column;
@@ -41,6 +42,43 @@ pub fn check(stream: &[u8], columns: &[Column], rows: Option<usize>) -> Result<u
     check_batch(&batch, body.len(), &shapes, length)?;
     walk.end()?;
     Ok(length)
+}
+
+/// The same for a stream of version 3: any number of batches, and columns of lists. Returns the number of rows.
+/// Bytes behind the end marker are not looked at where `trailer` says that there may be some.
+pub fn check_batches(stream: &[u8], columns: &[Column], trailer: bool) -> Result<usize> {
+    let mut walk = Walk { rest: stream };
+    let schema = walk.schema()?;
+    let shapes = shapes_of(&schema, columns, column_type)?;
+    let mut rows = 0usize;
+    while let Some((batch, body)) = walk.message_or_end()? {
+        let batch = batch.header_as_record_batch().ok_or_else(|| refuse("a message is not a record batch"))?;
+        let length = usize::try_from(batch.length()).map_err(|_| refuse("the number of rows is negative"))?;
+        // Writers leave out the buffers of batches without rows, which nobody reads.
+        if length > 0 {
+            check_batch(&batch, body.len(), &shapes, length)?;
+        }
+        rows = rows.checked_add(length).ok_or_else(|| refuse("overflow"))?;
+    }
+    if !trailer && !walk.rest.is_empty() {
+        return Err(refuse("there are bytes behind the stream's end"));
+    }
+    Ok(rows)
+}
+
+/// The schema and the batches with rows of a stream that [`check_batches`] let through.
+pub fn batches(stream: &[u8]) -> Result<(ipc::Schema<'_>, Vec<Parts<'_>>)> {
+    let mut walk = Walk { rest: stream };
+    let schema = walk.schema()?;
+    let mut batches = Vec::new();
+    while let Some((message, body)) = walk.message_or_end()? {
+        let batch = message.header_as_record_batch().ok_or_else(|| refuse("a message is not a record batch"))?;
+        let end = stream.len() - walk.rest.len();
+        if batch.length() > 0 {
+            batches.push(Parts { schema, batch, version: message.version(), body: end - body.len()..end });
+        }
+    }
+    Ok((schema, batches))
 }
 
 /// What a stream consists of.
@@ -106,7 +144,18 @@ impl<'a> Walk<'a> {
     }
 
     fn message(&mut self) -> Result<(ipc::Message<'a>, &'a [u8])> {
-        let (continuation, length) = self.prefix()?;
+        let prefix = self.prefix()?;
+        self.rest_of_message(prefix)
+    }
+
+    fn message_or_end(&mut self) -> Result<Option<(ipc::Message<'a>, &'a [u8])>> {
+        match self.prefix()? {
+            (CONTINUATION, 0) => Ok(None),
+            prefix => self.rest_of_message(prefix).map(Some),
+        }
+    }
+
+    fn rest_of_message(&mut self, (continuation, length): (u32, u32)) -> Result<(ipc::Message<'a>, &'a [u8])> {
         if continuation != CONTINUATION || length == 0 || length % 8 != 0 {
             return Err(refuse("a message's prefix is malformed"));
         }
@@ -151,8 +200,11 @@ pub(super) enum Buffers {
     Fixed(usize),
     /// Bytes of one offset.
     Variable(usize),
+    /// Offsets of 4 bytes, and a column of its own that they point into.
+    List,
 }
 
+#[derive(Clone, Copy)]
 struct Shape {
     buffers: Buffers,
     nullable: bool,
@@ -174,7 +226,19 @@ fn check_metadata(schema: &ipc::Schema<'_>) -> Result<()> {
     Ok(())
 }
 
+/// The shapes of flat fields.
 fn check_fields(schema: &ipc::Schema<'_>, columns: &[Column]) -> Result<Vec<Shape>> {
+    shapes_of(schema, columns, |field| {
+        if field.children().is_some_and(|children| !children.is_empty()) { None } else { flat_type(field) }
+    })
+}
+
+/// The shapes of all fields and of what is in lists, in the order of a batch's nodes.
+fn shapes_of(
+    schema: &ipc::Schema<'_>,
+    columns: &[Column],
+    type_of: fn(&ipc::Field<'_>) -> Option<DataType>,
+) -> Result<Vec<Shape>> {
     let fields = schema.fields().ok_or_else(|| refuse("the schema has no fields"))?;
     if fields.len() > MAX_FIELDS {
         return Err(refuse("the schema has too many fields"));
@@ -193,16 +257,20 @@ fn check_fields(schema: &ipc::Schema<'_>, columns: &[Column]) -> Result<Vec<Shap
         if field.custom_metadata().is_some_and(|pairs| !pairs.is_empty()) {
             return Err(refuse("a field has metadata of its own"));
         }
-        if field.dictionary().is_some() || field.children().is_some_and(|children| !children.is_empty()) {
-            return Err(refuse("a field is nested or dictionary-encoded"));
+        if field.dictionary().is_some() {
+            return Err(refuse("a field is dictionary-encoded"));
         }
-        let data_type = flat_type(&field).ok_or_else(|| refuse("a field has a type that is not allowed"))?;
+        let data_type =
+            type_of(&field).ok_or_else(|| refuse("a field is nested, or has a type that is not allowed"))?;
         if let Some(column) = columns.iter().find(|column| column.name == name)
             && (column.data_type != data_type || (field.nullable() && !column.nullable))
         {
             return Err(refuse(&format!("the column {name} has the wrong type")));
         }
         shapes.push(Shape { buffers: buffers_of(&data_type), nullable: field.nullable() });
+        if let DataType::List(item) = &data_type {
+            shapes.push(Shape { buffers: buffers_of(item.data_type()), nullable: item.is_nullable() });
+        }
     }
     if let Some(missing) = columns.iter().find(|column| !names.contains(column.name)) {
         return Err(refuse(&format!("the column {} is missing", missing.name)));
@@ -247,11 +315,29 @@ fn flat_type(field: &ipc::Field<'_>) -> Option<DataType> {
     })
 }
 
+/// The same, and lists of such.
+fn column_type(field: &ipc::Field<'_>) -> Option<DataType> {
+    let children = field.children().filter(|children| !children.is_empty());
+    match (field.type_type(), children) {
+        (ipc::Type::List, Some(children)) if children.len() == 1 => {
+            let item = children.get(0);
+            let plain = item.dictionary().is_none()
+                && item.children().is_none_or(|children| children.is_empty())
+                && item.custom_metadata().is_none_or(|pairs| pairs.is_empty());
+            let item = Field::new(item.name()?, plain.then(|| flat_type(&item))??, item.nullable());
+            Some(DataType::List(Arc::new(item)))
+        }
+        (_, None) => flat_type(field),
+        _ => None,
+    }
+}
+
 pub(super) fn buffers_of(data_type: &DataType) -> Buffers {
     match data_type {
         DataType::Boolean => Buffers::Bits,
         DataType::Utf8 | DataType::Binary => Buffers::Variable(4),
         DataType::LargeUtf8 | DataType::LargeBinary => Buffers::Variable(8),
+        DataType::List(_) => Buffers::List,
         DataType::FixedSizeBinary(width) => Buffers::Fixed(*width as usize),
         other => Buffers::Fixed(other.primitive_width().unwrap_or(8)),
     }
@@ -268,9 +354,14 @@ fn check_batch(batch: &ipc::RecordBatch<'_>, body: usize, shapes: &[Shape], rows
         return Err(refuse("the batch does not have the schema's columns"));
     }
     let mut ranges = Ranges { buffers: buffers.iter(), end: 0, body };
+    let mut in_list = false;
     for (shape, node) in shapes.iter().zip(nodes.iter()) {
         let nulls = usize::try_from(node.null_count()).map_err(|_| refuse("a null count is negative"))?;
-        if usize::try_from(node.length()) != Ok(rows) || nulls > rows || (nulls > 0 && !shape.nullable) {
+        let length = usize::try_from(node.length()).map_err(|_| refuse("a column's length is negative"))?;
+        // What is in lists has a length of its own; arrow checks it against the offsets.
+        let rows = if in_list { length } else { rows };
+        in_list = shape.buffers == Buffers::List;
+        if length != rows || nulls > rows || (nulls > 0 && !shape.nullable) {
             return Err(refuse("a column's length or null count is wrong"));
         }
         let bitmap = rows.div_ceil(8);
@@ -282,14 +373,10 @@ fn check_batch(batch: &ipc::RecordBatch<'_>, body: usize, shapes: &[Shape], rows
             Buffers::Bits => ranges.at_least(bitmap)?,
             Buffers::Fixed(width) => ranges.at_least(rows.checked_mul(width).ok_or_else(|| refuse("overflow"))?)?,
             Buffers::Variable(width) => {
-                // arrow views the whole buffer as offsets, and panics where it is no whole number of them.
-                let offsets = ranges.next()?;
-                let least = (rows + 1).checked_mul(width).ok_or_else(|| refuse("overflow"))?;
-                if offsets < least || offsets % width != 0 {
-                    return Err(refuse("a buffer of offsets is too short for its rows, or no whole number of them"));
-                }
+                ranges.offsets(rows, width)?;
                 ranges.next()?;
             }
+            Buffers::List => ranges.offsets(rows, 4)?,
         }
     }
     Ok(())
@@ -313,6 +400,16 @@ impl<'a, I: Iterator<Item = &'a ipc::Buffer>> Ranges<I> {
         }
         self.end = end;
         Ok(length)
+    }
+
+    /// Offsets of so many rows. arrow views the whole buffer as offsets, and panics where it is no whole number of them.
+    fn offsets(&mut self, rows: usize, width: usize) -> Result<()> {
+        let offsets = self.next()?;
+        let least = rows.checked_add(1).and_then(|count| count.checked_mul(width));
+        if offsets < least.ok_or_else(|| refuse("overflow"))? || offsets % width != 0 {
+            return Err(refuse("a buffer of offsets is too short for its rows, or no whole number of them"));
+        }
+        Ok(())
     }
 
     fn at_least(&mut self, length: usize) -> Result<()> {

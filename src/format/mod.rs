@@ -15,6 +15,7 @@
 //! codec       zstd, one context a thread
 //! hash        BLAKE3 of slices and files
 //! digest      the tree digest
+//! v3          the format of znippy 0.7 to 0.10
 //! ```
 
 pub mod blobs;
@@ -32,4 +33,5 @@ pub mod portable;
 pub mod recovery;
 pub mod row;
 pub mod schema;
+pub mod v3;
 pub mod xattrs;

@@ -2,6 +2,7 @@
 
 use rustix::fs::FileType;
 
+use crate::error::{Error, Result, Status};
 use crate::format::hash::Digest;
 
 /// What an entry is. The numbers are those of the column `kind`.
@@ -61,6 +62,38 @@ impl EntryKind {
 pub const CODEC_STORED: u8 = 0;
 /// Codec of a blob: one zstd frame (RFC 8878).
 pub const CODEC_ZSTD: u8 = 1;
+/// Codec of a blob of version 3: one frame of OpenZL. Reserved in version 4.
+pub const CODEC_OPENZL: u8 = 2;
+/// Stands for blobs of version 3 that are deltas against other entries. Not a codec of version 4.
+pub const CODEC_DELTA: u8 = 255;
+
+/// What codecs the blobs of an archive have, by its version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Codecs {
+    /// Those of version 3.
+    Version3,
+    /// Those of version 4.
+    Version4,
+}
+
+impl Codecs {
+    /// Refuses codecs that can't be decoded.
+    pub fn check(self, codec: u8) -> Result<()> {
+        let why = match (self, codec) {
+            (_, CODEC_STORED | CODEC_ZSTD) | (Codecs::Version3, CODEC_OPENZL) => return Ok(()),
+            (Codecs::Version3, CODEC_DELTA) => {
+                return Err(Error::refused(
+                    Status::Unsupported,
+                    "older.delta",
+                    "the entry is stored as a delta against another one, which this library doesn't decode; unpack it \
+                     with the znippy that packed it",
+                ));
+            }
+            _ => format!("the entry's codec ({codec}) is not known to this version"),
+        };
+        Err(Error::refused(Status::Unsupported, "index.codec.unknown", why))
+    }
+}
 
 /// Where the bytes of a slice are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

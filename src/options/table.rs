@@ -104,8 +104,8 @@ option_table! {
         "What to do where the name exists: 0 refuse, 1 replace; extraction also: 2 keep what is there, 3 replace what is older than the entry.";
     OnError = 10, "on-error", Choice, 0, 0, 1, PACK, false,
         "What to do with a source file that can't be read or changes while it is read: 0 fail, 1 leave it out and count it.";
-    MemoryLimit = 11, "memory-limit", Int, 0, 0, i64::MAX, PACK | EXTRACT | VERIFY, false,
-        "Most bytes for buffers and contexts; 0: packing takes what its level and block sizes need, everything else 32 MiB and 96 MiB a thread. A limit lowers threads, never changes bytes.";
+    MemoryLimit = 11, "memory-limit", Int, 0, 0, i64::MAX, PACK | EXTRACT | READ | VERIFY, false,
+        "Most bytes for buffers and contexts; 0: packing takes what its level and block sizes need, everything else 32 MiB and 96 MiB a thread. A limit lowers threads, never changes bytes. Opening an archive of format version 3 reads its index, which a limit bounds too.";
     RecordIds = 12, "record-ids", Flag, 0, 0, 1, PACK, true,
         "Record numeric user and group ids.";
     Repo = 13, "repo", Bytes, 0, 0, 4096, PACK, false,
@@ -180,6 +180,8 @@ option_table! {
         "Write recovery records between the blobs, so that names survive the loss of the index when an archive is salvaged.";
     Compact = 46, "compact", Flag, 0, 0, 1, PACK, false,
         "Where an archive is appended to, leave out the blobs that no entry of it uses any more, and copy the others instead of cloning all.";
+    Profile = 51, "profile", Choice, 0, 0, 1, PACK, false,
+        "Format of the archive: 0 version 4, 1 version 3 for znippy 0.7.2 and 0.10 to read: files and their bytes alone, one slice a block; what it can't carry is left out, counted and logged.";
     HardLinks = 65, "hard-links", Choice, 0, 0, 1, PACK, false,
         "Names of one file: 0 record them as such, 1 record each as a file of its own; the bytes stand in the archive once in any case.";
 }

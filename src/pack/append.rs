@@ -65,6 +65,7 @@ impl Existing {
         let source = FileSource::from_file(copy).map(|source| source.named(path));
         let archive = source.and_then(|source| Archive::open_source(Box::new(source), options));
         let archive = archive.map_err(named)?;
+        archive.require_version_4("appending").map_err(named)?;
         let mut head = [0; HEAD_LEN as usize];
         archive.read_range(0, &mut head).and_then(|()| crate::format::container::check_head(&head)).map_err(named)?;
         let columns = columns_of(&archive).map_err(named)?;

@@ -60,6 +60,7 @@ const NO_BLOB: u32 = u32::MAX;
 
 impl Base {
     pub(super) fn new(archive: Arc<dyn AsRef<Archive> + Send + Sync>) -> Result<Base> {
+        (*archive).as_ref().require_version_4("packing against a base")?;
         let table = (*archive).as_ref().blob_records()?;
         let (blocks, check) = (vec![None; table.len()], ContentCheck::new(table.len())?);
         Ok(Base { archive, table, blocks, check })

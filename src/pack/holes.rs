@@ -7,7 +7,7 @@ const PAGE: usize = 4096;
 pub(super) const MIN_HOLE: usize = 64 << 10;
 
 /// Calls `data` with each run of bytes between holes: start and length. Nothing is called for zeros throughout.
-pub(super) fn for_each_data(bytes: &[u8], mut data: impl FnMut(usize, usize)) {
+pub(super) fn for_each_data(bytes: &[u8], data: &mut dyn FnMut(usize, usize)) {
     if bytes.len() < MIN_HOLE {
         return if bytes.is_empty() {
         } else {
@@ -46,7 +46,7 @@ mod tests {
 
     fn runs(bytes: &[u8]) -> Vec<(usize, usize)> {
         let mut runs = Vec::new();
-        for_each_data(bytes, |start, len| runs.push((start, len)));
+        for_each_data(bytes, &mut |start, len| runs.push((start, len)));
         runs
     }
 

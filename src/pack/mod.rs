@@ -14,6 +14,7 @@ mod compress;
 mod copy;
 mod entries;
 mod entry;
+mod exchange;
 mod finish;
 mod gather;
 mod holes;

@@ -196,8 +196,8 @@ impl Pipeline {
             let claimer = Arc::clone(&self.claimer);
             move || {
                 let result = sync::catch(|| {
-                    let reader = Reader::new(number, layout.no_skip, lenient, &claimer, &stop)?;
-                    let packer = Packer::new(layout.level, &stop)?;
+                    let reader = Reader::new(number, &layout, lenient, &claimer, &stop)?;
+                    let packer = Packer::new(&layout, &stop)?;
                     work(reader, packer, &units, &blocks, &sender)
                 });
                 if let Err(error) = result {

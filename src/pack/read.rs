@@ -13,6 +13,7 @@ use rustix::io::Errno;
 use crate::beneath::{Access, DirectoryCache, is_out_of_descriptors};
 use crate::error::{Error, Result, Status};
 use crate::format::hash::{Digest, hash, window_value};
+use crate::options::{Layout, Profile};
 use crate::pack::batch::{Batch, Handles};
 use crate::pack::claims::{Claimer, Found, PartOfFile, Rows};
 use crate::pack::holes;
@@ -128,6 +129,8 @@ pub(super) struct ReadUnit {
 pub(super) struct Reader<'a> {
     worker: usize,
     no_skip: bool,
+    /// A window is one slice, whatever is in it.
+    one_slice: bool,
     lenient: bool,
     claimer: &'a Claimer,
     cancel: &'a CancelToken,
@@ -140,13 +143,14 @@ pub(super) struct Reader<'a> {
 impl<'a> Reader<'a> {
     pub(super) fn new(
         worker: usize,
-        no_skip: bool,
+        layout: &Layout,
         lenient: bool,
         claimer: &'a Claimer,
         cancel: &'a CancelToken,
     ) -> Result<Reader<'a>> {
         let (trial, rows) = (Trial::new()?, claimer.rows());
-        Ok(Reader { worker, no_skip, lenient, claimer, cancel, trial, rows, path: Vec::new() })
+        let (no_skip, one_slice) = (layout.no_skip, layout.profile == Profile::Version3);
+        Ok(Reader { worker, no_skip, one_slice, lenient, claimer, cancel, trial, rows, path: Vec::new() })
     }
 
     /// Fills `buffer`, which is at least as long as the unit, and hashes what is in it.
@@ -268,8 +272,9 @@ impl<'a> Reader<'a> {
     fn hash_window(&mut self, window: &Window, bytes: &[u8]) -> Result<ReadUnit> {
         let noise = self.is_noise(window, bytes)?;
         let mut pieces = Vec::new();
-        let longest = if noise { STORED_SLICE } else { bytes.len() };
-        holes::for_each_data(bytes, |start, len| {
+        let longest = if noise && !self.one_slice { STORED_SLICE } else { bytes.len() };
+        let for_each = if self.one_slice { whole } else { holes::for_each_data };
+        for_each(bytes, &mut |start, len| {
             for from in (start..start + len).step_by(longest) {
                 let len = longest.min(start + len - from);
                 let checksum = hash(&bytes[from..from + len]);
@@ -294,12 +299,19 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// No holes.
+fn whole(bytes: &[u8], data: &mut dyn FnMut(usize, usize)) {
+    if !bytes.is_empty() {
+        data(0, bytes.len());
+    }
+}
+
 /// The pieces of a small file that is in memory, `at` bytes into its buffer.
 ///
 /// Every small file passes here once, whole; every big one passes [`Reader::hash_window`] window by window.
 fn small_file(entry: u32, at: usize, bytes: &[u8], pieces: &mut Vec<Piece>) -> SmallFile {
     let before = pieces.len();
-    holes::for_each_data(bytes, |start, len| {
+    holes::for_each_data(bytes, &mut |start, len| {
         let checksum = hash(&bytes[start..start + len]);
         pieces.push(Piece { start: at + start, len, offset: start as u64, checksum });
     });

@@ -13,7 +13,7 @@ use crate::format::blobs;
 use crate::format::codec::Compressor;
 use crate::format::hash::{Digest, hash};
 use crate::format::recovery::{self, BlobFact, FileFact, Rows, SliceFact, What};
-use crate::options::{Key, Options};
+use crate::options::{Key, Options, Profile};
 use crate::pack::batch::Batch;
 use crate::pack::entry::NewEntry;
 use crate::pack::output::Output;
@@ -109,7 +109,7 @@ pub(super) struct Recorder {
 impl Recorder {
     /// One, where the options ask for records.
     pub(super) fn new(options: &Options) -> Result<Option<Recorder>> {
-        if !options.flag(Key::Recovery) {
+        if !options.flag(Key::Recovery) || options.layout().profile == Profile::Version3 {
             return Ok(None);
         }
         let (compressor, policy) = (Compressor::new(LEVEL)?, Policy::new(options));

@@ -12,7 +12,7 @@ use crate::beneath::{Root, threads_within_descriptors};
 use crate::error::{Error, Result, Status};
 use crate::format::row::EntryKind;
 use crate::format::{container, path};
-use crate::options::{Key, Layout, Options, Overwrite};
+use crate::options::{Key, Layout, Options, Overwrite, Profile};
 use crate::pack::append::Existing;
 use crate::pack::base::Base;
 use crate::pack::batch::Batch;
@@ -24,7 +24,7 @@ use crate::pack::output::{Output, Sink};
 use crate::pack::pipeline::Pipeline;
 use crate::pack::plan::{Class, Plan, plan};
 use crate::pack::scan::{RootRecord, Tree, XattrReader};
-use crate::pack::{probe, scan};
+use crate::pack::{exchange, probe, scan};
 use crate::progress::{LogLevel, Phase, Reporter, UNKNOWN};
 use crate::provider::MAX_FILE;
 use crate::stats::Stats;
@@ -92,6 +92,7 @@ impl Writer {
         // A link to an archive stays one.
         let archive = std::fs::canonicalize(archive)
             .map_err(|error| Error::io("can't open the archive", &error).with_path(archive))?;
+        exchange::check_alone(options, "appending")?;
         let mut existing = Existing::open(&archive, options)?;
         let options = existing.options(options);
         let mut writer = Writer::new(Output::file(&archive, Overwrite::Replace, &options)?, &options);
@@ -240,6 +241,7 @@ impl Writer {
         self.packing = false;
         let mut tree = scan::scan(source, &root, &excluded, &self.options, threads, &mut self.reporter)?;
         if let Some(base) = self.options.base().filter(|_| self.base.is_none()) {
+            exchange::check_alone(&self.options, "packing against a base")?;
             self.base = Some(Base::new(base)?);
         }
         let below = if prefix.is_empty() { Vec::new() } else { [prefix, b"/"].concat() };
@@ -585,10 +587,11 @@ impl Writer {
         Ok(())
     }
 
-    /// Writes the head, once.
+    /// Writes the head, once. Version 3 has none.
     fn begin(&mut self) -> Result<()> {
+        let has_head = self.layout.profile == Profile::Version4;
         self.pipeline.vital(|pipeline| match pipeline.output.position() {
-            0 => pipeline.output.append(&container::head()),
+            0 if has_head => pipeline.output.append(&container::head()),
             _ => Ok(()),
         })
     }
@@ -619,7 +622,8 @@ impl Writer {
         let existing = existing.as_ref();
         let (entries, root) = (&self.entries, self.root.as_ref());
         let packed = Packed { entries, sequencer, written, claims, existing, root, recorder: recorder.as_mut() };
-        let mut stats = finish::finish(packed, stats, &self.options, output, &mut self.reporter)?;
+        let finish = if self.layout.profile == Profile::Version3 { exchange::finish } else { finish::finish };
+        let mut stats = finish(packed, stats, &self.options, output, &mut self.reporter)?;
         if let Some(existing) = existing {
             existing.check_unchanged(&output.named()?)?;
         }

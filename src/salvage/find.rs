@@ -11,7 +11,7 @@ use crate::format::hash::hash;
 use crate::format::index::{Expected, Segment};
 use crate::format::manifest::{Manifest, Part};
 use crate::format::recovery::{BlobFact, Rows};
-use crate::format::row::{CODEC_STORED, CODEC_ZSTD};
+use crate::format::row::{CODEC_STORED, CODEC_ZSTD, Codecs};
 use crate::format::xattrs;
 use crate::progress::Reporter;
 use crate::salvage::search::Search;
@@ -131,6 +131,7 @@ impl Found {
                 first_path: &part.first_path,
                 last_path: &part.last_path,
                 payload_end,
+                codecs: Codecs::Version4,
             };
             let stream = content(source, part)?;
             match stream.map(|stream| whole(Segment::decode(stream, &expected))).transpose()?.flatten() {

@@ -15,12 +15,14 @@ pub(super) fn diff(old: &Archive, new: &Archive, options: &Options) -> Result<Ve
     let mut reporter = Reporter::new(options.progress(), options.cancel().clone(), options.progress_interval());
     let total = old.entry_count().saturating_add(new.entry_count());
     reporter.begin(Phase::Compare, total, UNKNOWN)?;
-    let mut found = Vec::new();
+    let (mut found, before, after) = (Vec::new(), old, new);
     merge(Entries::new(old, &filter), Entries::new(new, &filter), &filter, &mut reporter, |path, old, new, _| {
         let difference = match (old, new) {
             (Some(old), Some(new)) => {
                 let mut flags = rules.compare(&old, &new);
-                flags.set(Flags::BYTES, !flags.has(Flags::KIND) && old.hash != new.hash);
+                if !flags.has(Flags::KIND) {
+                    flags.set(Flags::BYTES, bytes_differ((before, &old), (after, &new))?);
+                }
                 if flags.is_empty() {
                     return Ok(());
                 }
@@ -32,6 +34,14 @@ pub(super) fn diff(old: &Archive, new: &Archive, options: &Options) -> Result<Ve
     })?;
     reporter.end()?;
     Ok(found)
+}
+
+/// Whether two entries of one kind have other bytes. Version 3 has no hash of a file of several slices; it is read.
+fn bytes_differ(old: (&Archive, &Side), new: (&Archive, &Side)) -> Result<bool> {
+    if old.1.size != new.1.size {
+        return Ok(true);
+    }
+    Ok(old.0.hash_of(old.1)? != new.0.hash_of(new.1)?)
 }
 
 /// Entries of an archive that globs and prefixes mean, in order.

@@ -29,6 +29,7 @@ pub(super) fn diff(archive: &Archive, directory: &Path, options: &Options) -> Re
     reporter.begin(Phase::Compare, archive.entry_count(), UNKNOWN)?;
     let tree = Tree::open(directory)?;
     let mut comparison = Comparison {
+        archive,
         tree: &tree,
         options,
         rules: Rules::of_tree(options),
@@ -47,6 +48,7 @@ pub(super) fn diff(archive: &Archive, directory: &Path, options: &Options) -> Re
 }
 
 struct Comparison<'a> {
+    archive: &'a Archive,
     tree: &'a Tree,
     options: &'a Options,
     rules: Rules,
@@ -67,7 +69,7 @@ struct Candidate {
 impl Comparison<'_> {
     fn add(&mut self, path: Vec<u8>, old: Option<Side>, new: Option<Side>, reporter: &mut Reporter) -> Result<()> {
         let candidate = match (old, new) {
-            (Some(old), Some(new)) => self.compare(&path, old, new),
+            (Some(old), Some(new)) => self.compare(&path, old, new)?,
             // Extraction doesn't restore these, so a tree that was just restored lacks them.
             (Some(old), None) if is_left_out(&old) => None,
             (old, new) => Some(Candidate { difference: Difference::one_sided(&path, old, new), hash: None }),
@@ -83,7 +85,7 @@ impl Comparison<'_> {
         Ok(())
     }
 
-    fn compare(&self, path: &[u8], old: Side, new: Side) -> Option<Candidate> {
+    fn compare(&self, path: &[u8], old: Side, new: Side) -> Result<Option<Candidate>> {
         let mut flags = self.rules.compare(&old, &new);
         let mut hash = None;
         if !flags.has(Flags::KIND) && new.kind == EntryKind::File as u8 {
@@ -91,11 +93,11 @@ impl Comparison<'_> {
                 flags.set(Flags::BYTES, true);
             } else {
                 let believed = self.by_time && !flags.has(Flags::MODE) && old.mtime_ns == new.mtime_ns;
-                hash = if believed { None } else { old.hash };
+                hash = if believed { None } else { self.archive.hash_of(&old)? };
             }
         }
-        (!flags.is_empty() || hash.is_some())
-            .then(|| Candidate { difference: Difference::changed(path, flags, old, new), hash })
+        Ok((!flags.is_empty() || hash.is_some())
+            .then(|| Candidate { difference: Difference::changed(path, flags, old, new), hash }))
     }
 
     /// Hashes the files of the batch and keeps what differs.

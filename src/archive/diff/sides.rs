@@ -1,7 +1,8 @@
 //! An entry as it is compared, and what of it counts.
 
-use crate::archive::WalkedRow;
 use crate::archive::filter::Filter;
+use crate::archive::lookup::file_hash;
+use crate::archive::{Archive, WalkedRow};
 use crate::error::{Result, reserve};
 use crate::format::hash::Digest;
 use crate::format::row::{Attributes, EntryKind};
@@ -119,6 +120,17 @@ pub(super) fn push(found: &mut Vec<Difference>, difference: Difference) -> Resul
     Ok(())
 }
 
+impl Archive {
+    /// BLAKE3 of the bytes of an entry of this archive; `None` for kinds without bytes.
+    pub(super) fn hash_of(&self, side: &Side) -> Result<Option<Digest>> {
+        let has_bytes = EntryKind::from_number(side.kind).is_some_and(EntryKind::has_bytes);
+        match side.hash {
+            None if has_bytes => self.read_hash(side.index).map(Some),
+            hash => Ok(hash),
+        }
+    }
+}
+
 impl Side {
     /// The entry of a row, which is its first.
     pub(super) fn of_row(row: &WalkedRow<'_>) -> Side {
@@ -136,7 +148,7 @@ impl Side {
             rdev: attributes.rdev,
             target: attributes.link_target.filter(|_| kind != Some(EntryKind::Hardlink)).map(<[u8]>::to_vec),
             // Kinds of later versions are compared by what stands on their first row.
-            hash: (has_bytes || kind.is_none()).then(|| attributes.file_hash.unwrap_or(row.row.checksum)),
+            hash: if has_bytes || kind.is_none() { file_hash(&row.row, &attributes) } else { None },
         }
     }
 

@@ -9,7 +9,7 @@ use crate::extract::records::{Big, Block, Hardlink, NO_BLOCK, PIECE, Piece, Shar
 use crate::extract::tree::{Node, push};
 use crate::extract::untrusted;
 use crate::format::codec;
-use crate::format::row::{CODEC_STORED, CODEC_ZSTD, EntryKind, Location};
+use crate::format::row::{EntryKind, Location};
 
 impl Plan {
     /// Takes a row that the filter means.
@@ -160,7 +160,7 @@ impl Plan {
                 if takes_none {
                     return Err(Error::corrupt("index.kind", "an entry of a kind without bytes has some"));
                 }
-                check_codec(row)
+                self.check_codec(row)
             }
             Open::Whole => Err(Error::corrupt("index.slice", "the file has more slices than bytes")),
             Open::Big => {
@@ -169,7 +169,7 @@ impl Plan {
                 if number & PIECE != 0 {
                     return Err(Error::new(Status::Limit, "the archive has more than 2,147,483,648 slices"));
                 }
-                check_codec(row)?;
+                self.check_codec(row)?;
                 push(&mut self.pieces, Piece { big, offset: row.row.offset })?;
                 self.push_slice(row, PIECE | number)?;
                 if let Some(big) = self.bigs.last_mut() {
@@ -181,7 +181,7 @@ impl Plan {
     }
 
     fn push_slice(&mut self, row: &WalkedRow<'_>, target: u32) -> Result<()> {
-        check_codec(row)?;
+        self.check_codec(row)?;
         // Blocks are at most 64 MiB, so what lies in one fits 32 bits.
         let (block, block_offset) = match &row.row.location {
             Some(at) => (self.block_number(at)?, at.block_offset as u32),
@@ -191,6 +191,10 @@ impl Plan {
             &mut self.slices,
             Slice { target, block, block_offset, size: row.row.size as u32, checksum: row.row.checksum },
         )
+    }
+
+    fn check_codec(&self, row: &WalkedRow<'_>) -> Result<()> {
+        row.row.location.map_or(Ok(()), |at| self.codecs.check(at.codec))
     }
 
     fn block_number(&mut self, at: &Location) -> Result<u32> {
@@ -241,16 +245,5 @@ impl Plan {
                 same.then_some(at)
             }
         }
-    }
-}
-
-fn check_codec(row: &WalkedRow<'_>) -> Result<()> {
-    match row.row.location.map(|at| at.codec) {
-        None | Some(CODEC_STORED | CODEC_ZSTD) => Ok(()),
-        Some(codec) => Err(Error::refused(
-            Status::Unsupported,
-            "index.codec.unknown",
-            format!("the entry's codec ({codec}) is not known to this version"),
-        )),
     }
 }
