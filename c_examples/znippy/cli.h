@@ -140,11 +140,15 @@ int run_list(const struct request *request);
 int run_cat(const struct request *request);
 int run_to_stdout(const struct request *request);
 int run_diff(const struct request *request);
+int run_convert(const struct request *request);
 int run_info(const struct request *request);
 
 /* Help on everything, on a command, or on "options"; a usage error for other topics. */
 int help_print(const char *topic);
 int version_print(void);
+
+/* The job of convert: reads the first operand, writes the second, and prints its tree digest. */
+znippy_status convert_archive(const struct request *request, znippy_stats *stats, znippy_error **error);
 
 /* ---- which entries are meant ---- */
 

@@ -24,7 +24,8 @@ static void closing_line(const struct request *request, const char *verb, const 
 /* Entries that are missing although nobody asked for that. The library counts files over max-file-size together with
  * those that can't be read; only on-error lets it go on after the latter. */
 static uint64_t missing(const struct request *request, const znippy_stats *stats) {
-    bool packs = request->command->run == run_pack || request->command->run == run_append;
+    bool packs = request->command->run == run_pack || request->command->run == run_append ||
+                 request->command->run == run_convert;
     int64_t lenient = 0;
     znippy_options_get_i64(request->options, ZNIPPY_OPT_ON_ERROR, &lenient, NULL);
     return stats->failed + (packs && !lenient ? 0 : stats->skipped);
@@ -231,6 +232,10 @@ int run_unpack(const struct request *request) {
                         "see 'znippy help unpack'");
     }
     return run_to_stdout(request);
+}
+
+int run_convert(const struct request *request) {
+    return run_job(request, convert_archive, "converted");
 }
 
 int run_verify(const struct request *request) {
