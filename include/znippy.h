@@ -477,6 +477,11 @@ struct ArrowArrayStream;
 #define ZNIPPY_OPT_COMPACT 46
 
 /**
+ * ZNIPPY_PROFILE_*: the format that is written.
+ */
+#define ZNIPPY_OPT_PROFILE 51
+
+/**
  * Names of one file: 0 record them as such, 1 record each as a file of its own.
  */
 #define ZNIPPY_OPT_HARD_LINKS 65

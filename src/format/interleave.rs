@@ -58,10 +58,44 @@ pub(super) fn interleave(data_type: &DataType, arrays: &[ArrayRef], picks: &[(us
             }
             made = made.add_buffer(Buffer::from_vec(offsets)).add_buffer(Buffer::from_vec(values));
         }
+        Buffers::List => {
+            let (offsets, items) = interleave_lists(data_type, &sources, picks)?;
+            made = made.add_buffer(offsets).add_child_data(items);
+        }
     }
     let nulls: NullBuffer = rows().map(|row| row.is_some()).collect();
     let made = made.nulls((nulls.null_count() > 0).then_some(nulls)).align_buffers(true);
     Ok(make_array(made.build().map_err(|error| failed(&error.to_string()))?))
+}
+
+/// The offsets of lists, which version 3 has, and what is in them.
+fn interleave_lists(
+    data_type: &DataType,
+    sources: &[ArrayData],
+    picks: &[(usize, usize)],
+) -> Result<(Buffer, ArrayData)> {
+    let DataType::List(item) = data_type else { return Err(failed("a column is no list")) };
+    let items = sources.iter().map(|source| source.child_data().first().map(|items| make_array(items.clone())));
+    let items: Vec<ArrayRef> = items.collect::<Option<_>>().ok_or_else(|| failed("a list has no items"))?;
+    let (mut offsets, mut inner) = (vec![0i32], Vec::new());
+    for (number, at) in picks {
+        let source = sources.get(*number).filter(|source| *at < source.len() && source.is_valid(*at));
+        if let Some(range) = source.and_then(|source| list(source.buffers(), source.offset() + at)) {
+            inner.extend(range.map(|item| (*number, item)));
+        }
+        offsets.push(i32::try_from(inner.len()).map_err(|_| failed("a column of lists has over two billion items"))?);
+    }
+    let items = interleave(item.data_type(), &items, &inner)?;
+    Ok((Buffer::from_vec(offsets), items.to_data()))
+}
+
+/// The items of a list.
+fn list(buffers: &[Buffer], at: usize) -> Option<std::ops::Range<usize>> {
+    let offset = |at: usize| {
+        let bytes = buffers.first()?.get(at * 4..(at + 1) * 4)?;
+        usize::try_from(u32::from_le_bytes(bytes.try_into().ok()?)).ok()
+    };
+    Some(offset(at)?..offset(at + 1)?)
 }
 
 fn bit(buffers: &[Buffer], at: usize) -> bool {
@@ -96,6 +130,27 @@ mod tests {
     fn expected(arrays: &[ArrayRef], picks: &[(usize, usize)]) -> ArrayRef {
         let arrays: Vec<&dyn Array> = arrays.iter().map(|array| &**array).collect();
         arrow::compute::interleave(&arrays, picks).unwrap()
+    }
+
+    #[test]
+    fn lists_are_those_that_arrow_gives() {
+        use arrow::array::{ListBuilder, StringBuilder};
+        let lists = |rows: &[Option<&[&str]>]| -> ArrayRef {
+            let mut builder = ListBuilder::new(StringBuilder::new());
+            for row in rows {
+                match row {
+                    Some(items) => builder.append_value(items.iter().map(|item| Some(*item))),
+                    None => builder.append_null(),
+                }
+            }
+            Arc::new(builder.finish())
+        };
+        let one = lists(&[Some(&["a", "bc"]), None, Some(&[]), Some(&["d"])]);
+        let other = lists(&[Some(&["x"]), Some(&["y", "z"]), None]).slice(1, 2);
+        let arrays = [one, other];
+        let picks = [(0, 3), (1, 0), (0, 1), (1, 1), (0, 0), (0, 2), (0, 0)];
+        let made = interleave(arrays[0].data_type(), &arrays, &picks).unwrap();
+        assert_eq!(&made, &expected(&arrays, &picks));
     }
 
     #[test]
