@@ -1,5 +1,7 @@
 //! The exchange profile: archives of format version 3 that carry files and their bytes, and say what they don't carry.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod pack_support;
 
 use std::collections::BTreeMap;

@@ -1,5 +1,7 @@
 //! Archives that znippy 0.7.2 and 0.10.1 wrote are read whole, byte for byte, by every way of reading.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 #[path = "version_3_support/mod.rs"]
 mod support;
 

@@ -1,5 +1,7 @@
 //! What a reader of version 3 must tolerate, what it must refuse, and that damage never passes for right.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 #[path = "version_3_support/mod.rs"]
 mod support;
 

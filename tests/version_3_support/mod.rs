@@ -1,6 +1,6 @@
 //! The fixtures of version 3 and what is in them.
 
-#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::panic)]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -109,10 +109,13 @@ pub mod craft {
         pub checksum: Option<[u8; 32]>,
     }
 
+    /// A row of the manifest, in the order of its columns.
+    type Part = (i8, String, String, u64, u64, u64);
+
     #[derive(Default)]
     pub struct Archive {
         pub bytes: Vec<u8>,
-        parts: Vec<(i8, String, String, u64, u64, u64)>,
+        parts: Vec<Part>,
         /// What stands between the manifest and the footer.
         pub behind: Vec<u8>,
     }
@@ -172,7 +175,7 @@ pub mod craft {
         }
 
         pub fn finish(mut self) -> Vec<u8> {
-            let numbers = |of: fn(&(i8, String, String, u64, u64, u64)) -> u64| -> ArrayRef {
+            let numbers = |of: fn(&Part) -> u64| -> ArrayRef {
                 Arc::new(UInt64Array::from_iter_values(self.parts.iter().map(of)))
             };
             let manifest = stream(&[vec![
