@@ -71,8 +71,9 @@ impl Seed {
         let bytes = std::mem::take(&mut *out.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
         let source = Box::new(MemorySource::new(Arc::new(bytes.clone())));
         let archive = Archive::open_source(source, &Options::new()).unwrap_or_else(|error| panic!("{error}"));
-        let start = archive.trailer().manifest_offset as usize;
-        let manifest = start..start + archive.trailer().manifest_len as usize;
+        let trailer = archive.trailer().unwrap_or_else(|| panic!("an archive of version 4 has a trailer"));
+        let start = trailer.manifest_offset as usize;
+        let manifest = start..start + trailer.manifest_len as usize;
         let (sections, segments) = (&archive.manifest().sections, archive.manifest().segments.clone());
         let blobs = archive.blob_records().unwrap_or_else(|error| panic!("{error}"));
         Seed { blobs, table: sections[0].clone(), segments, manifest, bytes }
