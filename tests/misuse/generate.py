@@ -36,6 +36,7 @@ GOOD = {
     "capacity": "10", "fd": "open(archive, O_RDONLY)", "buffer": "room", "options": "options", "reader": "reader",
     "other": "reader", "base": "reader", "listing": "listing", "diff": "diff", "cancel": "cancel", "error": "error",
     "writer": "writer", "row": "row", "user_data": "NULL", "release": "NULL", "digest_out": "digest",
+    "repo": '"abc"', "repo_len": "3", "number": "0",
 }
 HANDLES = ["znippy_options", "znippy_reader", "znippy_listing", "znippy_diff", "znippy_cancel", "znippy_error",
            "znippy_writer"]
@@ -380,6 +381,8 @@ class Cells:
                 value = f"&s{at}.it"
             elif value is None and type_ in FUNCTION_TYPES:
                 value = FUNCTION_TYPES[type_]
+            elif value is None and "*" not in type_:
+                value = "0"
             elif value is None:
                 # Something to write to.
                 target = type_.replace("const ", "", 1) if type_.endswith("**") is False else type_
@@ -407,11 +410,13 @@ class Cells:
     def of(self, function):
         row = any(base(type_) == "znippy_row" for type_, _ in function.arguments)
         how = "FROM_PROVIDER" if row else "PLAINLY"
-        self.add(function, "right", "as it should be", wanted="OK", how=how)
+        # An entry of the tree has no attribute that could be asked for.
+        self.add(function, "right", "as it should be", wanted="ANY" if function.name == "znippy_reader_xattr" else "OK", how=how)
         for at, (type_, name) in enumerate(function.arguments):
             plain, pointer = base(type_), "*" in type_ or type_.endswith("_fn")
             if pointer:
-                self.add(function, "null", f"{name} is NULL", {at: "NULL"}, "OK_OR_INVALID", how)
+                wanted = "ANY" if name == "err" else "OK_OR_INVALID"
+                self.add(function, "null", f"{name} is NULL", {at: "NULL"}, wanted, how)
             for value in INTEGERS.get(type_, []):
                 # A length of 0 and the like are right; lengths that no buffer has are not.
                 self.add(function, "number", f"{name} is {value}", {at: value}, "ANY", how)
@@ -434,7 +439,7 @@ class Cells:
             return
         handles = {base(type_) for type_, _ in function.arguments if "**" not in type_}
         if handles & set(HANDLES):
-            wanted = "FORKED" if "znippy_writer" in handles else "OK"
+            wanted = "FORKED" if "znippy_writer" in handles else "ANY" if function.name == "znippy_reader_xattr" else "OK"
             self.add(function, "fork", "in the child of a fork", {}, wanted, "BEFORE_FORK")
         if "znippy_reader" in handles and function.name != "znippy_reader_retain":
             self.add(function, "reentry", "from a callback of its reader", {}, "BUSY", "FROM_SOURCE")
