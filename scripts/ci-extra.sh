@@ -54,6 +54,10 @@ timed "corruption, a sample" 300 scripts/campaign-corruption.sh 100
 timed "kills, a sample" 300 scripts/campaign-kill.sh 25
 timed "full disk, a sample" 300 scripts/campaign-full-disk.sh 1024
 timed "kills of appending, a sample" 300 scripts/campaign-append-kill.sh 10 20
+timed "fuzzing, a sample" 900 scripts/campaign-fuzz.sh all 0.2
+timed "failing allocations, a sample" 300 scripts/campaign-memory.sh 12
+timed "one archive from two users" 300 scripts/check-two-chroots.sh
+timed "instructions and system calls" 300 scripts/count-instructions.sh
 timed "Debian packages" 1500 scripts/check-debian.sh
 
 results
