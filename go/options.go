@@ -192,6 +192,10 @@ func HardLinksAsFiles() Option { return number(C.ZNIPPY_OPT_HARD_LINKS, 1) }
 // ReplacePaths lets an entry of a [Writer] replace an earlier one of the same path, instead of refusing it.
 func ReplacePaths() Option { return number(C.ZNIPPY_OPT_DUPLICATE_PATHS, 1) }
 
+// ForOlderReaders writes format version 3, which znippy 0.7.2 and 0.10 read. It carries files and their bytes; what it can't carry
+// is counted in [Stats.Skipped].
+func ForOlderReaders() Option { return number(C.ZNIPPY_OPT_PROFILE, C.ZNIPPY_PROFILE_V3) }
+
 // Compact has [Append] leave out the blobs that no entry of the archive uses any more.
 func Compact() Option { return number(C.ZNIPPY_OPT_COMPACT, 1) }
 

@@ -1,17 +1,18 @@
 #!/bin/bash
 # What packing against a base archive saves where one file in a hundred has changed, beside packing the whole tree.
 #
-# usage: scripts/bench-base.sh [-n ROUNDS] [-j THREADS] TREE        default: 5 rounds, 2 threads
+# usage: scripts/bench-base.sh [-n ROUNDS] [-j THREADS] [-c BASE-CHECK] TREE        default: 5 rounds, 2 threads, option base-check 0
 #
 # TREE is copied to $TMPDIR, which should be on tmpfs, and one file in a hundred of the copy gets a line more. Rounds take
 # turns, so that whatever else the machine does falls on both. Tree digests are compared.
 set -eu -o pipefail
 cd "$(dirname "$0")/.."
-rounds=5 threads=2
-while getopts n:j: option; do
+rounds=5 threads=2 check=0
+while getopts n:j:c: option; do
     case $option in
     n) rounds=$OPTARG ;;
     j) threads=$OPTARG ;;
+    c) check=$OPTARG ;;
     *) exit 2 ;;
     esac
 done
@@ -38,7 +39,7 @@ digest() {
 for round in $(seq "$rounds"); do
     for what in full base; do
         [ $((round % 2)) -eq 1 ] || { [ $what = full ] && what=base || what=full; }
-        if [ $what = full ]; then set --; else set -- --base "$work/old"; fi
+        if [ $what = full ]; then set --; else set -- --base "$work/old" --set "base-check=$check"; fi
         /usr/bin/time -a -o "$work/$what.times" -f %e "$znippy" pack -q -f -j "$threads" "$@" "$work/tree" "$work/$what"
     done
 done
