@@ -1,6 +1,6 @@
 # What the tests of the tool begin with: a directory of their own, and words that run the tool and look at what it said.
 # shellcheck shell=sh
-# shellcheck disable=SC2034 # who includes this uses what is not used here
+# shellcheck disable=SC2034,SC2154 # who includes this sets $znippy, and uses what is not used here
 set -u
 LC_ALL=C
 export LC_ALL
