@@ -88,7 +88,13 @@ for tree in "$@"; do
     check "0.10 verifies it" "$peer" verify --input "$ours"
     check "0.10 lists it" lists_all "$ours" "$copy"
     # 0.10 gets single files from archives with its look-up section alone, which 0.7.2 would take for data.
-    get_one "$ours" "$some" "$copy" > "$work/out" 2>&1 && say ok "0.10 gets $some" || say limit "0.10 gets no single file: $(grep -m1 . "$work/out")"
+    if get_one "$ours" "$some" "$copy" > "$work/out" 2>&1; then
+        say ok "0.10 gets $some"
+    elif grep -q 'no lookup sub-index' "$work/out"; then
+        say limit "0.10 gets no single file: $(grep -m1 . "$work/out")"
+    else
+        check "0.10 gets $some" get_one "$ours" "$some" "$copy"
+    fi
     check "0.10 decompresses it" "$peer" decompress --input "$ours" --output "$work/there$number"
     check "... byte for byte" same_files "$copy" "$work/there$number"
     check "0.10 packs" "$peer" compress --input "$copy" --output "$theirs"
