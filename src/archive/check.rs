@@ -9,7 +9,7 @@ use crate::archive::read::{check_file_hash, check_slice};
 use crate::error::{Error, Result, Status, zeroed};
 use crate::format::blobs::Blob;
 use crate::format::codec::Decompressor;
-use crate::format::hash::{Digest, hash};
+use crate::format::hash::{Digest, hash, hash_zeros};
 use crate::format::row::{CODEC_STORED, Codecs, Location};
 use crate::progress::{CancelToken, Counters, Reporter};
 use crate::sync;
@@ -210,7 +210,7 @@ impl Job<'_> {
         let mut offset = 0;
         let mut loaded = None;
         for (start, slice) in &file.slices {
-            self.hash_zeros(&mut hasher, start - offset)?;
+            hash_zeros(&mut hasher, start - offset, &self.stop)?;
             self.stop.check()?;
             if loaded != Some(slice.blob) {
                 self.load(tools, slice.blob as usize, true).map_err(|error| self.name(error, Some(slice)))?;
@@ -220,20 +220,8 @@ impl Job<'_> {
             hasher.update(&tools.block[slice.start as usize..(slice.start + slice.len) as usize]);
             offset = start + u64::from(slice.len);
         }
-        self.hash_zeros(&mut hasher, file.size - offset)?;
+        hash_zeros(&mut hasher, file.size - offset, &self.stop)?;
         check_file_hash(hasher.finalize().as_bytes(), &file.hash).map_err(|error| self.name_entry(error, file.entry))
-    }
-
-    /// Holes are hashed as what they read as. That takes as long as reading them would, so stopping is looked at.
-    fn hash_zeros(&self, hasher: &mut blake3::Hasher, mut count: u64) -> Result<()> {
-        static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
-        while count > 0 {
-            self.stop.check()?;
-            let part = count.min(ZEROS.len() as u64) as usize;
-            hasher.update(&ZEROS[..part]);
-            count -= part as u64;
-        }
-        Ok(())
     }
 
     /// Reads a blob, checks its stored bytes and, where `decode` says so, decodes it.

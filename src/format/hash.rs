@@ -7,6 +7,9 @@
 
 use blake3::hazmat::{self, ChainingValue, HasherExt, Mode};
 
+use crate::error::{Result, zeroed};
+use crate::progress::CancelToken;
+
 /// A BLAKE3 hash.
 pub type Digest = [u8; 32];
 
@@ -17,6 +20,19 @@ pub const UNRECORDED: Digest = [0; 32];
 /// Plain BLAKE3.
 pub fn hash(bytes: &[u8]) -> Digest {
     *blake3::hash(bytes).as_bytes()
+}
+
+/// Hashes a hole as what it reads as. That takes as long as reading it would, so stopping is looked at.
+pub fn hash_zeros(hasher: &mut blake3::Hasher, mut count: u64, stop: &CancelToken) -> Result<()> {
+    // Not a constant: that would be as many zeros in the library's file.
+    let zeros = zeroed(count.min(1 << 16) as usize)?;
+    while count > 0 {
+        stop.check()?;
+        let part = count.min(zeros.len() as u64) as usize;
+        hasher.update(&zeros[..part]);
+        count -= part as u64;
+    }
+    Ok(())
 }
 
 /// The chaining value of a window that starts `offset` bytes into its file.

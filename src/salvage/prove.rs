@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use crate::error::{Error, Result, Status, zeroed};
 use crate::format::codec::Decompressor;
-use crate::format::hash::hash;
+use crate::format::hash::{hash, hash_zeros};
 use crate::format::row::{CODEC_STORED, CODEC_ZSTD, EntryKind, Location, Row};
 use crate::options::Options;
 use crate::progress::{CancelToken, Phase, Reporter};
@@ -218,15 +218,4 @@ fn damaged() -> Error {
 /// The error, where the archive is to blame.
 fn blame(error: Error) -> Result<Error> {
     if error.is_about_its_object() { Ok(error) } else { Err(error) }
-}
-
-fn hash_zeros(hasher: &mut blake3::Hasher, mut count: u64, stop: &CancelToken) -> Result<()> {
-    static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
-    while count > 0 {
-        stop.check()?;
-        let part = count.min(ZEROS.len() as u64) as usize;
-        hasher.update(&ZEROS[..part]);
-        count -= part as u64;
-    }
-    Ok(())
 }
