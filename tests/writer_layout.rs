@@ -212,3 +212,24 @@ fn a_tree_whose_paths_a_prefix_makes_too_long_or_too_deep_is_refused_and_nothing
     assert_eq!(archive.entry_count(), 8);
     archive.verify(&Options::new()).unwrap();
 }
+
+#[test]
+fn what_does_not_compress_is_stored_slice_by_slice_and_only_small_files_of_it_share_blocks() {
+    let dir = tempfile::tempdir().unwrap();
+    let archive = dir.path().join("archive");
+    let mut random = Random::new(11);
+    let sizes =
+        [("a.jpg", 100_000), ("b.jpg", 65_536), ("c.jpg", 900), ("d.jpg", 1), ("e.jpg", 4000), ("big", (3 << 20) + 5)];
+    let files: Vec<(String, Vec<u8>)> =
+        sizes.iter().map(|(name, len)| (name.to_string(), random.noise(*len))).collect();
+    let mut writer = Writer::create(&archive, &Options::new()).unwrap();
+    add_buffers(&mut writer, &files);
+    let stats = writer.finish().unwrap();
+    // a; b; c, d and e together; big in slices of 1 MiB and what is left of it.
+    assert_eq!((stats.blocks, stats.bytes_compressed_in), (1 + 1 + 1 + 4, 0));
+    let archive = Archive::open(&archive, &Options::new()).unwrap();
+    for (path, bytes) in files {
+        let index = archive.find(path.as_bytes()).unwrap().unwrap();
+        assert!(archive.read(index, 1 << 30).unwrap() == bytes, "{path}");
+    }
+}

@@ -16,12 +16,13 @@ use crate::beneath::threads_within_descriptors;
 use crate::error::{Error, Result, Status, zeroed};
 use crate::format::blobs;
 use crate::format::codec;
+use crate::format::hash::Digest;
 use crate::format::row::CODEC_STORED;
 use crate::options::{Key, Layout, Options};
 use crate::pack::append::Existing;
 use crate::pack::batch::Batch;
 use crate::pack::claims::{Claimer, Claims};
-use crate::pack::compress::{Blob, Packer};
+use crate::pack::compress::{Packed, Packer};
 use crate::pack::output::Output;
 use crate::pack::read::{Content, Offered, ReadUnit, Reader, Task};
 use crate::pack::recovery::Recorder;
@@ -49,7 +50,7 @@ type Begun = (usize, Task, Vec<u8>);
 /// What a worker sends.
 enum Done {
     Read(usize, Vec<u8>, ReadUnit),
-    Blob(Blob),
+    Packed(Packed),
 }
 
 /// What has its turn in the order of units.
@@ -109,7 +110,7 @@ pub(super) struct Pipeline {
     /// Blocks that were sent and not written yet.
     compressing: usize,
     /// Blobs before their turn.
-    compressed: HashMap<u32, Blob>,
+    compressed: HashMap<u32, Packed>,
     free: Vec<Vec<u8>>,
     made: usize,
     frames: Vec<Vec<u8>>,
@@ -380,8 +381,8 @@ impl Pipeline {
                 self.arrived.insert(number, Arrived::Read(buffer, read));
                 self.sequence(reporter)?;
             }
-            Done::Blob(blob) => {
-                self.compressed.insert(blob.number, blob);
+            Done::Packed(packed) => {
+                self.compressed.insert(packed.number, packed);
                 self.write(reporter)?;
             }
         }
@@ -451,23 +452,32 @@ impl Pipeline {
     }
 
     fn write(&mut self, reporter: &Reporter) -> Result<()> {
-        while let Some(blob) = self.compressed.remove(&(self.written.len() as u32)) {
-            let offset = self.output.position();
-            self.output.append(blob.bytes())?;
-            let stored = blob.bytes().len() as u64;
-            let record = blobs::Blob { offset, stored, decoded: blob.len as u64, hash: blob.hash };
-            let written = Written { blob: record, codec: blob.codec };
-            self.count_blob(&written);
-            if let (Some(recorder), Some(noted)) = (&mut self.recorder, self.sequencer.take_noted(blob.number)) {
-                let slice = |number| *self.sequencer.slice(number);
-                recorder.blob(&written, blob.number, noted, slice, &mut self.output)?;
+        while let Some(packed) = self.compressed.remove(&(self.written.len() as u32)) {
+            let mut rest = packed.bytes();
+            for &(stored, hash) in &packed.blobs {
+                let (bytes, behind) = rest.split_at(stored);
+                rest = behind;
+                let decoded = if packed.codec == CODEC_STORED { stored } else { packed.len };
+                self.write_blob(bytes, decoded as u64, packed.codec, hash)?;
             }
-            self.written.push(written);
-            self.count(0, blob.len as u64, reporter);
+            self.count(0, packed.len as u64, reporter);
             self.compressing -= 1;
-            self.free.push(blob.buffer);
-            self.frames.push(blob.frame);
+            self.free.push(packed.buffer);
+            self.frames.push(packed.frame);
         }
+        Ok(())
+    }
+
+    fn write_blob(&mut self, bytes: &[u8], decoded: u64, codec: u8, hash: Digest) -> Result<()> {
+        let (number, offset) = (self.written.len() as u32, self.output.position());
+        self.output.append(bytes)?;
+        let written = Written { blob: blobs::Blob { offset, stored: bytes.len() as u64, decoded, hash }, codec };
+        self.count_blob(&written);
+        if let (Some(recorder), Some(noted)) = (&mut self.recorder, self.sequencer.take_noted(number)) {
+            let slice = |number| *self.sequencer.slice(number);
+            recorder.blob(&written, number, noted, slice, &mut self.output)?;
+        }
+        self.written.push(written);
         Ok(())
     }
 
@@ -493,7 +503,7 @@ fn work(
         let operation = select.select();
         let sent = if operation.index() == from_blocks {
             let Ok((block, frame)) = operation.recv(blocks) else { return Ok(()) };
-            done.send(Ok(Done::Blob(packer.pack(block, frame)?)))
+            done.send(Ok(Done::Packed(packer.pack(block, frame)?)))
         } else {
             let Ok((number, task, mut buffer)) = operation.recv(units) else { return Ok(()) };
             let read = reader.read(&task, &mut buffer)?;

@@ -97,6 +97,8 @@ pub(super) enum Content {
         /// Bytes of all files, also of those that are left out.
         bytes: usize,
         files: Vec<SmallFile>,
+        /// Whether the bytes don't compress, where that was looked at.
+        noise: Option<bool>,
     },
     Window {
         /// The sequencer's number for the file.
@@ -208,7 +210,8 @@ impl<'a> Reader<'a> {
             }
             at += len;
         }
-        Ok(ReadUnit { pieces, content: Content::Small { class, bytes, files }, skipped, found })
+        let noise = self.are_noise(class, &buffer[..at])?;
+        Ok(ReadUnit { pieces, content: Content::Small { class, bytes, files, noise }, skipped, found })
     }
 
     fn hash_small(&mut self, gathered: &Gathered, buffer: &[u8]) -> Result<ReadUnit> {
@@ -225,7 +228,8 @@ impl<'a> Reader<'a> {
             }
             at = end;
         }
-        let content = Content::Small { class: gathered.class, bytes: gathered.bytes, files };
+        let noise = self.are_noise(gathered.class, &buffer[..at])?;
+        let content = Content::Small { class: gathered.class, bytes: gathered.bytes, files, noise };
         Ok(ReadUnit { pieces, content, skipped: Vec::new(), found })
     }
 
@@ -287,6 +291,13 @@ impl<'a> Reader<'a> {
         let (part, len, last_of) = (window.part, window.len, window.last_of);
         let content = Content::Window { part, len, value, whole, noise, last_of };
         Ok(ReadUnit { pieces, content, skipped: Vec::new(), found: Vec::new() })
+    }
+
+    /// Whether small files don't compress. Only of those whose extensions say so it is asked before they are put into
+    /// blocks, since those that don't are blocks of their own.
+    fn are_noise(&mut self, class: Class, bytes: &[u8]) -> Result<Option<bool>> {
+        let asked = class == Class::Packed && !self.one_slice;
+        asked.then(|| probe::is_noise(bytes, &mut self.trial)).transpose()
     }
 
     /// Extension and first bytes are believed together; samples decide about everything else.

@@ -51,15 +51,35 @@ pub(super) struct Block {
     /// Holds the block's bytes at its start.
     pub(super) buffer: Vec<u8>,
     pub(super) len: usize,
-    /// Known not to compress.
-    pub(super) noise: bool,
+    pub(super) kind: BlockKind,
 }
+
+/// What is known of a block before it is compressed.
+pub(super) enum BlockKind {
+    /// Nothing.
+    Unknown,
+    /// It compresses.
+    Compressible,
+    /// It doesn't, and is stored as these blocks, which have consecutive numbers: most of them are one slice, whose
+    /// checksum is the blob's hash, so that no byte is hashed twice.
+    Noise(Vec<StoredBlock>),
+}
+
+/// A block that is stored as it is.
+pub(super) struct StoredBlock {
+    pub(super) len: usize,
+    /// The hash of its bytes, where it is one slice.
+    pub(super) hash: Option<Digest>,
+}
+
+/// Slices of noise share a block until it has so many bytes.
+const STORED_TOGETHER: usize = 64 << 10;
 
 /// A buffer that more small files may join.
 struct Pending {
     buffer: Vec<u8>,
-    len: usize,
-    slices: Vec<u32>,
+    kept: Kept,
+    noise: Option<bool>,
 }
 
 const EMPTY: u32 = u32::MAX;
@@ -223,7 +243,7 @@ impl Sequencer {
             }
         }
         match read.content {
-            Content::Small { class, bytes, files } => {
+            Content::Small { class, bytes, files, noise } => {
                 let mut from = 0;
                 let mut kept = Kept::default();
                 out.entries += files.len() as u64;
@@ -233,7 +253,7 @@ impl Sequencer {
                     self.small_file(file.entry, pieces, file.whole, &mut kept, &mut buffer)?;
                 }
                 out.bytes += (bytes - kept.len) as u64;
-                self.group(class, buffer, kept, &mut out);
+                self.group(class, buffer, kept, noise, &mut out);
             }
             Content::Window { part, len, value, whole, noise, last_of } => {
                 let mut kept = Kept::default();
@@ -257,7 +277,7 @@ impl Sequencer {
                 if let Some(windows) = last_of {
                     self.end_windows(part, windows, &mut out);
                 }
-                self.emit(buffer, kept, noise, &mut out);
+                self.emit(buffer, kept, Some(noise), &mut out);
             }
             Content::Found => {}
         }
@@ -405,46 +425,80 @@ impl Sequencer {
     }
 
     /// Small files: a full buffer is a block; what duplicates have left of others is put together.
-    fn group(&mut self, class: Class, buffer: Vec<u8>, kept: Kept, out: &mut Sequenced) {
+    fn group(&mut self, class: Class, buffer: Vec<u8>, kept: Kept, noise: Option<bool>, out: &mut Sequenced) {
         let class = class as usize;
         if let Some(pending) = &mut self.pending[class] {
-            if pending.len + kept.len <= self.block_size {
-                pending.buffer[pending.len..pending.len + kept.len].copy_from_slice(&buffer[..kept.len]);
+            if pending.kept.len + kept.len <= self.block_size {
+                let start = pending.kept.len;
+                pending.buffer[start..start + kept.len].copy_from_slice(&buffer[..kept.len]);
                 for number in kept.slices {
-                    self.slices[number as usize].start += pending.len as u32;
-                    pending.slices.push(number);
+                    self.slices[number as usize].start += start as u32;
+                    pending.kept.slices.push(number);
                 }
-                pending.len += kept.len;
+                pending.kept.len += kept.len;
+                if pending.noise != noise && kept.len > 0 {
+                    pending.noise = None;
+                }
                 out.buffers.push(buffer);
                 return;
             }
             self.flush_class(class, out);
         }
         if kept.len * 2 < self.block_size && kept.len > 0 {
-            self.pending[class] = Some(Pending { buffer, len: kept.len, slices: kept.slices });
+            self.pending[class] = Some(Pending { buffer, kept, noise });
         } else {
-            self.emit(buffer, kept, false, out);
+            self.emit(buffer, kept, noise, out);
         }
     }
 
     fn flush_class(&mut self, class: usize, out: &mut Sequenced) {
-        if let Some(pending) = self.pending[class].take() {
-            self.emit(pending.buffer, Kept { len: pending.len, slices: pending.slices }, false, out);
+        if let Some(Pending { buffer, kept, noise }) = self.pending[class].take() {
+            self.emit(buffer, kept, noise, out);
         }
     }
 
-    fn emit(&mut self, buffer: Vec<u8>, kept: Kept, noise: bool, out: &mut Sequenced) {
+    fn emit(&mut self, buffer: Vec<u8>, kept: Kept, noise: Option<bool>, out: &mut Sequenced) {
         if kept.len == 0 {
             out.buffers.push(buffer);
             return;
         }
-        for number in &kept.slices {
-            self.slices[*number as usize].block = self.blocks;
+        let number = self.blocks;
+        let kind = match noise {
+            Some(true) => BlockKind::Noise(self.number_stored(&kept)),
+            known => {
+                self.number_block(&kept.slices, 0);
+                if known.is_some() { BlockKind::Compressible } else { BlockKind::Unknown }
+            }
+        };
+        out.blocks.push(Block { number, buffer, len: kept.len, kind });
+    }
+
+    /// Cuts what doesn't compress into blocks.
+    fn number_stored(&mut self, kept: &Kept) -> Vec<StoredBlock> {
+        let mut stored = Vec::new();
+        let (mut from, mut start, mut end) = (0, 0, 0);
+        for (at, &number) in kept.slices.iter().enumerate() {
+            let slice = self.slices[number as usize];
+            end += slice.len as usize;
+            if end - start >= STORED_TOGETHER || at + 1 == kept.slices.len() {
+                self.number_block(&kept.slices[from..=at], start as u32);
+                stored.push(StoredBlock { len: end - start, hash: (from == at).then_some(slice.checksum) });
+                (from, start) = (at + 1, end);
+            }
+        }
+        stored
+    }
+
+    /// The next block is these slices, which stand from `start` on in their buffer.
+    fn number_block(&mut self, slices: &[u32], start: u32) {
+        for number in slices {
+            let slice = &mut self.slices[*number as usize];
+            slice.block = self.blocks;
+            slice.start -= start;
         }
         if let Some(log) = &mut self.log {
             log.attach(self.blocks, |slice| self.slices[slice as usize].block != UNNUMBERED);
         }
-        out.blocks.push(Block { number: self.blocks, buffer, len: kept.len, noise });
         self.blocks += 1;
     }
 }
