@@ -1,9 +1,14 @@
 #!/bin/bash
 # Packs and unpacks onto a disk that is full after so many bytes, for every multiple of 64 KiB that is too little.
 #
-# usage: scripts/campaign-full-disk.sh [STEP-IN-KIB]      needs root, for a tmpfs
+# usage: scripts/campaign-full-disk.sh [STEP-IN-KIB]      needs root, for a tmpfs; ends with 77 where none can be mounted
 set -eu
 cd "$(dirname "$0")/.."
+probe=$(mktemp -d)
+mounted=1
+mount -t tmpfs -o size=64k tmpfs "$probe" 2> /dev/null && umount "$probe" || mounted=
+rmdir "$probe"
+[ -n "$mounted" ] || { echo "campaign-full-disk: a tmpfs can't be mounted here"; exit 77; }
 PYTHONPATH=scripts exec python3 - "${1:-64}" <<'PYTHON'
 import os, subprocess, sys
 from campaign_support import *

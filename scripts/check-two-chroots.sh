@@ -6,9 +6,10 @@
 # What differs: user and group, umask and so all modes, modification times, owners, order in which the files were made,
 # file system where there is a tmpfs, time zone, locale, home, working directory, number of threads. Neither chroot has a
 # /proc. Ends with 1 where the archives differ, and where they don't differ without --reproducible: then nothing was tried.
+# Ends with 77 without root.
 set -eu -o pipefail
 cd "$(dirname "$0")/.."
-[ "$(id -u)" -eq 0 ] || { echo "chroot needs root" >&2; exit 2; }
+[ "$(id -u)" -eq 0 ] && chroot / true 2> /dev/null || { echo "check-two-chroots: chroot needs root"; exit 77; }
 sh scripts/install-needs.sh cmp
 znippy=$(readlink -f "${ZNIPPY:-build/bin/znippy}")
 work=$(mktemp -d "${TMPDIR:-/tmp}/znippy-chroot.XXXXXX")

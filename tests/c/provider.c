@@ -86,12 +86,11 @@ static znippy_provider table(struct host *host, uint32_t flags) {
 }
 
 static void make_files(const char *tree) {
-    char name[32], text[32];
+    char name[32];
     make_dir(tree);
     for (int i = 0; i < FILES; i++) {
         snprintf(name, sizeof name, "%02d.%s", i, i % 4 == 3 ? "bin" : "txt");
-        snprintf(text, sizeof text, "%s", i % 4 == 2 ? "not mine" : &"mine and more"[i % 2]);
-        write_string(join(tree, name).text, text);
+        write_string(join(tree, name).text, i % 4 == 2 ? "not mine" : &"mine and more"[i % 2]);
     }
     write_string(join(tree, "empty.txt").text, "");
     /* Of 3 windows, which no buffer holds as a whole. */

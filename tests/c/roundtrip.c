@@ -40,7 +40,9 @@ int main(void) {
     same_inode(back.text);
     still_sparse(tree.text, back.text);
     reports(&packed, &unpacked);
-    CHECK(read_file(archive.text).len == packed.bytes_out);
+    struct bytes bytes = read_file(archive.text);
+    CHECK(bytes.len == packed.bytes_out);
+    free(bytes.data);
     CHECK(count_names(scratch()) == 3);
     return 0;
 }
