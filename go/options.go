@@ -205,6 +205,10 @@ func Base(archive *Archive) Option { return func(s *settings) { s.base = archive
 // BaseCheck reads all files and compares their bytes with those of the base, instead of believing size, time and mode.
 func BaseCheck() Option { return number(C.ZNIPPY_OPT_BASE_CHECK, 1) }
 
+// BaseOfStranger decodes and hashes all that is taken from a base, or from an archive that is added, before the new one is finished.
+// Without it no damage passes, but what the other archive says of its bytes is believed.
+func BaseOfStranger() Option { return number(C.ZNIPPY_OPT_BASE_CHECK, 2) }
+
 // ---- reading ----
 
 // CacheSize is the number of bytes of decoded blocks and index segments that an open archive keeps.

@@ -115,6 +115,19 @@ func (w *Writer) AddDir(dir, prefix string) error {
 	})
 }
 
+// AddArchive adds all entries of an archive, with prefix and a slash in front of each path; what is recorded of its root becomes the
+// entry prefix. Its blobs are copied as they are; what is there already is not stored again. So archives are merged: [Create] one or
+// [Append] to one, and add others.
+func (w *Writer) AddArchive(archive *Archive, prefix string) error {
+	if !archive.acquire() {
+		return closed("add")
+	}
+	defer archive.release()
+	return w.do("add", prefix, func(object **C.znippy_error) C.znippy_status {
+		return C.znippy_writer_add_archive(w.writer, archive.reader, stringPointer(prefix), C.size_t(len(prefix)), object)
+	})
+}
+
 // AddFile adds the regular file src as path, with its mode and time.
 func (w *Writer) AddFile(src, path string) error {
 	name, _, err := hostPaths("add", src, "")

@@ -90,6 +90,37 @@ func TestAppendAndBase(t *testing.T) {
 	}
 }
 
+func TestAddArchive(t *testing.T) {
+	dir := makeTree(t)
+	a := open(t, pack(t, dir))
+	name := filepath.Join(t.TempDir(), "merged")
+	w, err := znippy.Create(name)
+	check(t, err)
+	check(t, w.AddArchive(a, ""))
+	check(t, w.AddArchive(a, "again"))
+	if err := w.AddArchive(a, ""); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("an archive twice: %v", err)
+	}
+	check(t, a.Close())
+	if err := w.AddArchive(a, "closed"); !errors.Is(err, fs.ErrClosed) {
+		t.Errorf("a closed archive: %v", err)
+	}
+	stats, err := w.Finish()
+	check(t, err)
+	if stats.DuplicateBytes == 0 {
+		t.Errorf("%+v", stats)
+	}
+	merged := open(t, name)
+	check(t, second(merged.Verify(context.Background())))
+	again, err := fs.Sub(merged, "again")
+	check(t, err)
+	one, err := fs.ReadFile(merged, "README")
+	check(t, err)
+	two, err := fs.ReadFile(again, "README")
+	check(t, err)
+	equal(t, "README", string(two), string(one))
+}
+
 func TestAddFSCopiesFileSystems(t *testing.T) {
 	var out bytes.Buffer
 	w, err := znippy.NewWriter(&out)

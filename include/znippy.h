@@ -1713,9 +1713,9 @@ ZNIPPY_API void znippy_options_set_cancel(znippy_options *options, const znippy_
  * Packing takes files from this archive that are in it as they are in the tree, in place of the archive before; NULL
  * takes it away. Blobs are copied; what is unchanged is neither read nor compressed, and the new archive needs the old
  * one no more. A file is unchanged where path, size, modification time and mode are, and it was not modified just
- * before the base was packed; ZNIPPY_OPT_BASE_CHECK has its bytes compared too. What is taken is decoded and checked
- * before the new archive is finished; that option spares it where the base was verified. With a provider all files are
- * read.
+ * before the base was packed. The stored bytes of what is taken are checked, so that no damage passes; what the base
+ * says of them is believed. ZNIPPY_OPT_BASE_CHECK 1 has the bytes of all files compared too, and 2, for bases of
+ * strangers, has all that is taken decoded and hashed. With a provider all files are read.
  *
  * Ownership: takes a reference of its own. Threads: one at a time. Errors: ZNIPPY_E_INVALID_ARGUMENT for what is no reader,
  * ZNIPPY_E_BUSY from a callback of the reader.
@@ -1919,8 +1919,8 @@ znippy_status znippy_writer_set_repo(znippy_writer *writer,
 
 /**
  * Adds everything below the directory src_path, with prefix and a slash in front of each path; the directory itself
- * becomes the entry prefix. With prefix_len 0 its attributes are those of the archive's own root. All of it has
- * been read when this returns.
+ * becomes the entry prefix. With prefix_len 0 its attributes are those of the archive's own root. A directory that
+ * was added before gets the attributes of this one. All of it has been read when this returns.
  *
  * Ownership: takes nothing. Threads: one at a time.
  * Errors: any of I/O, ZNIPPY_E_CHANGED, ZNIPPY_E_EXISTS and ZNIPPY_E_INVALID_ARGUMENT for paths that are taken or lie
@@ -1932,6 +1932,32 @@ znippy_status znippy_writer_add_tree(znippy_writer *writer,
                                      const char *prefix,
                                      size_t prefix_len,
                                      znippy_error **err);
+
+/**
+ * Adds all entries of an archive, with prefix and a slash in front of each path, as with a tree; what is recorded of the
+ * archive's root becomes the entry prefix. With prefix_len 0 that is recorded of the new archive's own root. So archives are
+ * merged: create a writer, or open an archive by znippy_writer_append(), and add others to it.
+ *
+ * Blobs are copied as they are, each after its stored bytes were checked; one that is there already, or all of whose bytes are,
+ * is not stored again. Attributes, hard links, extended attributes, labels and columns come along; an entry without a
+ * label gets that of znippy_writer_set_repo(). Directories that were there before get the attributes of these. Filters
+ * and providers don't see the entries; ZNIPPY_OPT_MTIMES and ZNIPPY_OPT_MODES count for them. Where bytes from elsewhere
+ * would rest on a slice of the archive, it is decoded and hashed at znippy_writer_finish(), and everything is where
+ * ZNIPPY_OPT_BASE_CHECK is 2.
+ *
+ * Ownership: the writer takes a reference to the reader, until it is freed; the caller may free its own. Threads: one at a
+ * time; the reader may be in use elsewhere.
+ * Errors: those of reading the archive, ZNIPPY_E_EXISTS and ZNIPPY_E_INVALID_ARGUMENT for paths as with
+ * znippy_writer_add_tree(), ZNIPPY_E_INVALID_ARGUMENT for a column that is there with another type, ZNIPPY_E_UNSUPPORTED
+ * for an archive of format version 3 or with something that could not be kept, ZNIPPY_E_BUSY from a callback of the
+ * reader, ZNIPPY_E_CANCELLED. Once blobs are being copied an error is final, see znippy_writer_free().
+ */
+ZNIPPY_API
+znippy_status znippy_writer_add_archive(znippy_writer *writer,
+                                        const znippy_reader *archive,
+                                        const char *prefix,
+                                        size_t prefix_len,
+                                        znippy_error **err);
 
 /**
  * Adds the regular file src_path, which may be a symbolic link to one, as path, with its mode and modification time,
@@ -1955,7 +1981,8 @@ znippy_status znippy_writer_add_file(znippy_writer *writer,
  * flags name them; what flags don't name is not recorded. So the record of an entry of another archive will do.
  *
  * Ownership: takes nothing; meta and bytes may go when this returns. Threads: one at a time.
- * Errors: ZNIPPY_E_EXISTS where the path was added before, unless ZNIPPY_OPT_DUPLICATE_PATHS says otherwise,
+ * Errors: ZNIPPY_E_EXISTS where the path was added before, unless both are directories or ZNIPPY_OPT_DUPLICATE_PATHS
+ * says otherwise,
  * ZNIPPY_E_UNSAFE_PATH, ZNIPPY_E_INVALID_ARGUMENT, ZNIPPY_E_UNSUPPORTED for an unknown kind, any of I/O,
  * ZNIPPY_E_CANCELLED.
  */

@@ -281,6 +281,24 @@ pub fn reserve<T>(vec: &mut Vec<T>, additional: usize) -> Result<()> {
     })
 }
 
+/// Adds an element, with an error in place of an abort where there is no memory. Grows by a quarter: doubling would hold
+/// twice what is needed.
+pub fn push<T>(vec: &mut Vec<T>, value: T) -> Result<()> {
+    if vec.len() == vec.capacity() {
+        reserve(vec, (vec.len() / 4).max(16))?;
+    }
+    vec.push(value);
+    Ok(())
+}
+
+/// So many times the same value, where the number comes from outside.
+pub fn filled<T: Clone>(value: T, len: usize) -> Result<Vec<T>> {
+    let mut vec = Vec::new();
+    reserve(&mut vec, len)?;
+    vec.resize(len, value);
+    Ok(vec)
+}
+
 /// A zeroed buffer of a size that comes from outside.
 pub fn zeroed(len: usize) -> Result<Vec<u8>> {
     crate::sys::zeroed(len).ok_or_else(|| Error::new(Status::NoMemory, format!("can't allocate {len} bytes")))

@@ -249,11 +249,14 @@ fn a_damaged_blob_of_the_base_is_not_copied_on() {
     let mut bytes = fs::read(&trees.old).unwrap();
     bytes[1000] ^= 1;
     let base = Archive::open_source(Box::new(MemorySource::new(Arc::new(bytes))), &Options::new()).unwrap();
-    let mut options = Options::new();
-    options.set_base(Some(Arc::new(Base(base))));
-    let error = pack_directory(&trees.tree, &trees.new, &options).unwrap_err();
-    assert_eq!((error.status(), error.rule()), (Status::Checksum, Some("blob.hash")));
-    assert_eq!(fs::read_dir(trees.folder.path()).unwrap().count(), 2, "tree and old archive");
+    let base: Arc<dyn AsRef<Archive> + Send + Sync> = Arc::new(Base(base));
+    for check in 0..=2 {
+        let mut options = options(&[(Key::BaseCheck, check)]);
+        options.set_base(Some(Arc::clone(&base)));
+        let error = pack_directory(&trees.tree, &trees.new, &options).unwrap_err();
+        assert_eq!((error.status(), error.rule()), (Status::Checksum, Some("blob.hash")));
+        assert_eq!(fs::read_dir(trees.folder.path()).unwrap().count(), 2, "tree and old archive");
+    }
 }
 
 #[test]

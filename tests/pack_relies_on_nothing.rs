@@ -1,4 +1,5 @@
-//! What an archive says of its own bytes is checked before a new archive rests on it: a base, and one that is appended to.
+//! What an archive says of its own bytes is checked before bytes that were read rest on it: a base, and one that is appended
+//! to. What a base says of files that are not read is checked by option.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -13,9 +14,11 @@ use std::time::{Duration, UNIX_EPOCH};
 use extract_support::{Builder, MODE, MTIME, OwnRow, noise};
 use znippy::archive::Archive;
 use znippy::error::{Error, Result, Status};
+use znippy::format::codec::Compressor;
 use znippy::format::row::EntryKind;
 use znippy::options::{Key, Options};
 use znippy::pack::{NewEntry, Writer, pack_directory};
+use znippy::progress::CancelToken;
 
 struct Base(Archive);
 
@@ -107,12 +110,27 @@ const SAID: &[u8] = b"bytes that are all the same length";
 const HELD: &[u8] = b"bytes that are no what they should";
 
 #[test]
-fn a_base_that_lies_about_a_file_that_is_not_read_is_refused() {
+fn a_base_that_lies_about_a_file_that_is_not_read_is_refused_where_that_is_asked_for() {
     for compress in [false, true] {
         let place = Place::new(&[("wrong", SAID)], &liar("wrong", SAID, HELD, compress));
-        place.check_refused(place.pack(0), "slice.hash", "wrong");
-        // Where it is to be believed, it is.
-        pack_directory(&place.tree, &place.new, &place.options(2)).unwrap();
+        place.check_refused(place.pack(2), "slice.hash", "wrong");
+        // Else it is believed, as it is about which file that is.
+        pack_directory(&place.tree, &place.new, &place.options(0)).unwrap();
+    }
+}
+
+#[test]
+fn a_blob_that_is_no_frame_of_its_block_is_refused_without_decoding() {
+    let mut builder = Builder::new();
+    let (short, mut frame) = (noise(3, 60_000).repeat(2), Vec::new());
+    Compressor::new(3).unwrap().compress(&short, &mut frame, &CancelToken::new()).unwrap();
+    let longer = [&short[..], b"and more"].concat();
+    let at = builder.stored_block(&frame, longer.len() as u64);
+    builder.slice_file(b"longer", &longer, Some(at), EntryKind::File, None);
+    let place = Place::new(&[("longer", &longer)], &builder);
+    for check in [0, 2] {
+        let error = place.pack(check).map(drop).unwrap_err();
+        assert_eq!((error.status(), error.rule()), (Status::Corrupt, Some("codec.frame")), "{error}");
     }
 }
 
@@ -157,9 +175,9 @@ fn a_base_that_lies_about_the_hash_of_a_whole_file_is_refused() {
         builder.rows[0].attributes.as_mut().unwrap().file_hash = Some(hash);
         let place = Place::new(&[("big", &whole)], &builder);
         if honest {
-            assert!(bytes_of(&place.pack(0).unwrap(), "big") == whole);
+            assert!(bytes_of(&place.pack(2).unwrap(), "big") == whole);
         } else {
-            place.check_refused(place.pack(0), "file.hash", "big");
+            place.check_refused(place.pack(2), "file.hash", "big");
         }
         honest = false;
     }
@@ -173,7 +191,9 @@ fn two_slices_of_one_checksum_are_equally_long() {
     builder.slice_file(b"b", SAID, Some(at), EntryKind::File, None);
     (builder.rows[1].size, builder.rows[1].attributes.as_mut().unwrap().file_size) = (7, Some(7));
     let place = Place::new(&[("a", SAID), ("b", &SAID[..7])], &builder);
-    place.check_refused(place.pack(0), "slice.hash", "b");
+    for check in [0, 2] {
+        place.check_refused(place.pack(check), "slice.hash", "b");
+    }
 }
 
 #[test]

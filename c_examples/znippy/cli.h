@@ -5,7 +5,7 @@
  *   args.c      the command line -> a request
  *   policy.c    what pack records of times, modes and owners
  *   help.c      texts for people who ask
- *   jobs.c      pack, unpack, verify
+ *   jobs.c      pack, unpack, verify;  build.c  append, compact, merge
  *   list.c      list;  select.c  which entries of an archive are meant
  *   cat.c       cat, and unpack --to-stdout
  *   diff.c      diff
@@ -76,6 +76,7 @@ enum { OPTIONS_END = 256 };
 #define FLAG_REPRODUCIBLE (UINT64_C(1) << 51)
 #define FLAG_RECOVERY (UINT64_C(1) << 56)
 #define FLAG_PROFILE (UINT64_C(1) << 52)
+#define FLAG_REPLACE (UINT64_C(1) << 57)
 
 /* A flag of the command line. Where `option` is set, the flag sets that option of the library, and its help
  * and bounds come from the library. */
@@ -133,6 +134,7 @@ bool policy_settle(struct request *request);
 int run_pack(const struct request *request);
 int run_append(const struct request *request);
 int run_compact(const struct request *request);
+int run_merge(const struct request *request);
 int run_unpack(const struct request *request);
 int run_verify(const struct request *request);
 int run_salvage(const struct request *request);
@@ -149,6 +151,11 @@ int version_print(void);
 
 /* The job of convert: reads the first operand, writes the second, and prints its tree digest. */
 znippy_status convert_archive(const struct request *request, znippy_stats *stats, znippy_error **error);
+
+/* Jobs that add to an archive, or make one of others. */
+znippy_status append(const struct request *request, znippy_stats *stats, znippy_error **error);
+znippy_status compact(const struct request *request, znippy_stats *stats, znippy_error **error);
+znippy_status merge(const struct request *request, znippy_stats *stats, znippy_error **error);
 
 /* ---- which entries are meant ---- */
 

@@ -156,34 +156,6 @@ static znippy_status pack(const struct request *request, znippy_stats *stats, zn
     return znippy_compress_dir(request->operands[0], request->operands[1], request->options, stats, error);
 }
 
-static znippy_status append(const struct request *request, znippy_stats *stats, znippy_error **error) {
-    znippy_writer *writer = NULL;
-    const char *below = request->below ? request->below : "";
-    znippy_status status = znippy_writer_append(request->operands[0], request->options, &writer, error);
-    if (status == ZNIPPY_OK) {
-        status = znippy_writer_add_tree(writer, request->operands[1], below, strlen(below), error);
-    }
-    if (status == ZNIPPY_OK) {
-        status = znippy_writer_finish(writer, stats, error);
-    }
-    znippy_writer_free(writer);
-    return status;
-}
-
-/* Appends nothing. */
-static znippy_status compact(const struct request *request, znippy_stats *stats, znippy_error **error) {
-    znippy_writer *writer = NULL;
-    znippy_status status = znippy_options_set_i64(request->options, ZNIPPY_OPT_COMPACT, 1, error);
-    if (status == ZNIPPY_OK) {
-        status = znippy_writer_append(request->operands[0], request->options, &writer, error);
-    }
-    if (status == ZNIPPY_OK) {
-        status = znippy_writer_finish(writer, stats, error);
-    }
-    znippy_writer_free(writer);
-    return status;
-}
-
 static znippy_status unpack(const struct request *request, znippy_stats *stats, znippy_error **error) {
     return znippy_extract_archive(request->operands[0], request->operands[1], request->options, stats, error);
 }
@@ -221,6 +193,10 @@ int run_append(const struct request *request) {
 
 int run_compact(const struct request *request) {
     return run_job(request, compact, "kept");
+}
+
+int run_merge(const struct request *request) {
+    return run_job(request, merge, "merged");
 }
 
 int run_unpack(const struct request *request) {

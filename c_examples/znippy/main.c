@@ -21,6 +21,8 @@
 #define APPEND_FLAGS \
     (JOB_FLAGS | TREE_FLAGS | FLAG_LEVEL | FLAG_PRESET | FLAG_NO_SKIP | FLAG_BELOW | FLAG_RECOVERY | \
      FLAG_XATTRS)
+#define MERGE_FLAGS \
+    (JOB_FLAGS | FLAG_FORCE | FLAG_REPLACE | FLAG_RECOVERY)
 #define SALVAGE_FLAGS \
     (FLAG_THREADS | FLAG_SET | FLAG_QUIET | FLAG_JSON | FLAG_HELP | FLAG_FORCE | FLAG_VERBOSE)
 #define CONVERT_FLAGS \
@@ -33,6 +35,7 @@ const struct command COMMANDS[] = {
     {"pack", "DIR ARCHIVE", 2, PACK_FLAGS, "Pack a directory into an archive; as -, the archive goes to standard output.", run_pack},
     {"append", "ARCHIVE DIR", 2, APPEND_FLAGS, "Add a directory to an archive.", run_append},
     {"compact", "ARCHIVE", 1, JOB_FLAGS, "Make an archive smaller by what none of its entries uses any more.", run_compact},
+    {"merge", "NEW ARCHIVE...", 2, MERGE_FLAGS, "Make one archive of others, whose blobs are copied as they are.", run_merge},
     {"unpack", "ARCHIVE DIR", 2, UNPACK_FLAGS, "Restore the tree of an archive; with --to-stdout ARCHIVE [NAME|GLOB]...", run_unpack},
     {"list", "ARCHIVE [NAME|GLOB]...", 1, FLAG_LONG | FLAG_JSON | FLAG_NULL | FLAG_HELP,
      "Print the names in an archive.", run_list},
@@ -55,6 +58,7 @@ const struct flag FLAGS[] = {
     {FLAG_NO_SKIP, 0, "no-skip", NULL, "no-skip", NULL},
     {FLAG_BELOW, 0, "prefix", "PATH", NULL, "Add the directory as PATH and what is in it below."},
     {FLAG_BASE, 0, "base", "OLD", NULL, "Take what has not changed from this archive, by path, size, time and mode."},
+    {FLAG_REPLACE, 0, "replace", NULL, "duplicate-paths", "Where archives have the same path, take the entry of the later one."},
     {FLAG_FORCE, 'f', "force", NULL, NULL, "Replace what exists under the same name."},
     {FLAG_INCLUDE, 0, "include", "GLOB", "include", NULL},
     {FLAG_EXCLUDE, 0, "exclude", "GLOB", "exclude", NULL},

@@ -349,6 +349,7 @@ public:
 
 private:
     friend class options;
+    friend class writer;
     struct source {
         read_at_function function;
         std::shared_ptr<detail::failure_box> box;

@@ -8,6 +8,7 @@
 #include "entry.hpp"
 #include "memory.hpp"
 #include "options.hpp"
+#include "reader.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -76,6 +77,15 @@ public:
     writer &add_tree(const std::string &src_path, std::string_view prefix = {}) {
         return ask([&](znippy_error **err) {
             return znippy_writer_add_tree(get(), detail::host_path(src_path), prefix.data(), prefix.size(), err);
+        });
+    }
+
+    /** Adds all entries of an archive, whose root becomes the entry prefix; see znippy_writer_add_archive(). */
+    writer &add_archive(const reader &archive, std::string_view prefix = {}) {
+        if (archive.box_)
+            boxes_.push_back(archive.box_);
+        return ask([&](znippy_error **err) {
+            return znippy_writer_add_archive(get(), archive.get(), prefix.data(), prefix.size(), err);
         });
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::archive::Archive;
 use crate::archive::read::{check_file_hash, check_slice};
-use crate::error::{Error, Result, Status, zeroed};
+use crate::error::{Error, Result, Status, filled, push, zeroed};
 use crate::format::blobs::Blob;
 use crate::format::codec::Decompressor;
 use crate::format::hash::{Digest, hash, hash_zeros};
@@ -66,10 +66,7 @@ enum Task {
 impl ContentCheck {
     /// Nothing gathered yet, of an archive of so many blobs.
     pub fn new(blobs: usize) -> Result<ContentCheck> {
-        let mut codecs = Vec::new();
-        crate::error::reserve(&mut codecs, blobs)?;
-        codecs.resize(blobs, None);
-        Ok(ContentCheck { slices: Vec::new(), files: Vec::new(), codecs, last_blob: 0 })
+        Ok(ContentCheck { slices: Vec::new(), files: Vec::new(), codecs: filled(None, blobs)?, last_blob: 0 })
     }
 
     /// The blob that a slice says it is in: it must be one of the table, with the same sizes and codec for all.
@@ -93,33 +90,31 @@ impl ContentCheck {
 
     /// Takes a slice, in any order.
     pub fn slice(&mut self, slice: SliceCheck) -> Result<()> {
-        if self.slices.len() == self.slices.capacity() {
-            let more = (self.slices.len() / 4).max(1024);
-            crate::error::reserve(&mut self.slices, more)?;
-        }
-        self.slices.push(slice);
-        Ok(())
+        push(&mut self.slices, slice)
     }
 
     /// Begins a file of several slices, which come next, each at its offset.
-    pub fn begin_file(&mut self, entry: u64, size: u64, hash: Digest) {
-        self.files.push(FileCheck { entry, size, hash, slices: Vec::new() });
+    pub fn begin_file(&mut self, entry: u64, size: u64, hash: Digest) -> Result<()> {
+        push(&mut self.files, FileCheck { entry, size, hash, slices: Vec::new() })
     }
 
     /// Takes the next slice of the file that was begun last.
-    pub fn file_slice(&mut self, offset: u64, slice: SliceCheck) {
-        if let Some(file) = self.files.last_mut() {
-            file.slices.push((offset, slice));
-        }
+    pub fn file_slice(&mut self, offset: u64, slice: SliceCheck) -> Result<()> {
+        self.files.last_mut().map_or(Ok(()), |file| push(&mut file.slices, (offset, slice)))
+    }
+
+    /// Whether nothing was gathered.
+    pub fn is_empty(&self) -> bool {
+        self.slices.is_empty() && self.files.is_empty()
     }
 
     /// After the last slice: puts them in order, and counts the files and bytes that there are to check, for progress.
-    pub fn close(&mut self, table: &[Blob], depth: Depth) -> (u64, u64) {
+    pub fn close(&mut self, table: &[Blob], depth: Depth) -> Result<(u64, u64)> {
         self.slices.sort_unstable_by_key(|slice| (slice.blob, slice.start));
-        self.tasks(table.len(), depth).iter().fold((0, 0), |(entries, bytes), task| {
+        Ok(self.tasks(table.len(), depth)?.iter().fold((0, 0), |(entries, bytes), task| {
             let (more_entries, more_bytes) = self.work_of(table, task);
             (entries + more_entries, bytes + more_bytes)
-        })
+        }))
     }
 
     /// Checks what was gathered of `archive`, whose blob table this is.
@@ -134,29 +129,29 @@ impl ContentCheck {
         threads: usize,
         reporter: &mut Reporter,
     ) -> Result<()> {
-        let tasks = self.tasks(table.len(), depth);
+        let tasks = self.tasks(table.len(), depth)?;
         let job = Job { archive, table, check: self, stop: reporter.stop(), counters: reporter.counters() };
         sync::for_each(threads, "znippy-verify", reporter, tasks, Tools::new, |tools, task| job.run(tools, &task))
     }
 
-    fn tasks(&self, blobs: usize, depth: Depth) -> Vec<Task> {
+    fn tasks(&self, blobs: usize, depth: Depth) -> Result<Vec<Task>> {
         let mut tasks: Vec<Task> = Vec::new();
-        let mut in_files = vec![false; blobs];
+        let mut in_files = filled(false, blobs)?;
         if depth != Depth::Stored {
             // Whoever reads a big file reads all of its blobs.
             let slices = self.files.iter().flat_map(|file| &file.slices);
             slices.for_each(|(_, slice)| in_files[slice.blob as usize] = true);
-            tasks.extend((0..self.files.len()).map(Task::File));
+            (0..self.files.len()).try_for_each(|file| push(&mut tasks, Task::File(file)))?;
         }
         let mut from = 0;
         for (number, in_file) in in_files.iter().enumerate() {
             let to = from + self.slices[from..].partition_point(|slice| slice.blob as usize <= number);
             if from < to || (!in_file && depth != Depth::Gathered) {
-                tasks.push(Task::Blob { number, from, to: if depth == Depth::Stored { from } else { to } });
+                push(&mut tasks, Task::Blob { number, from, to: if depth == Depth::Stored { from } else { to } })?;
             }
             from = to;
         }
-        tasks
+        Ok(tasks)
     }
 
     fn work_of(&self, table: &[Blob], task: &Task) -> (u64, u64) {

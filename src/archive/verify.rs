@@ -9,7 +9,7 @@ use crate::archive::check::{ContentCheck, Depth, SliceCheck};
 use crate::archive::read::check_slice;
 use crate::archive::structure::StructureWalk;
 use crate::archive::xattrs::check_row;
-use crate::error::{Error, Result, Status, zeroed};
+use crate::error::{Error, Result, Status, push, zeroed};
 use crate::format::blobs::{self, Blob};
 use crate::format::container::{HEAD_LEN, Trailer, check_head};
 use crate::format::manifest::Part;
@@ -55,7 +55,7 @@ impl Archive {
         stats.blocks = table.len() as u64;
         self.check_links(&links)?;
         let depth = if decode { Depth::All } else { Depth::Stored };
-        let (entries, bytes) = check.close(&table, depth);
+        let (entries, bytes) = check.close(&table, depth)?;
         reporter.begin(Phase::Verify, entries, bytes)?;
         let largest = table.iter().map(|blob| blob.stored + blob.decoded).max().unwrap_or(0) as usize;
         let threads = options.threads_within(options.threads(), 0, largest.max(1 << 20))?;
@@ -163,11 +163,11 @@ impl<'a> Survey<'a> {
             self.stats.bytes_in = self.stats.bytes_in.saturating_add(size);
             if row.kind == EntryKind::Hardlink as u8 {
                 let target = attributes.link_target.unwrap_or_default().to_vec();
-                self.links.push(Link { entry, target });
+                push(&mut self.links, Link { entry, target })?;
             }
             self.in_big_file = attributes.file_hash.is_some();
             if let Some(hash) = attributes.file_hash {
-                self.check.begin_file(entry, size, hash);
+                self.check.begin_file(entry, size, hash)?;
             } else if row.location.is_none() && EntryKind::from_number(row.kind).is_some_and(EntryKind::has_bytes) {
                 check_slice(&[], &row.checksum)?;
             }
@@ -184,8 +184,7 @@ impl<'a> Survey<'a> {
             checksum: row.checksum,
         };
         if self.in_big_file {
-            self.check.file_slice(row.offset, slice);
-            return Ok(());
+            return self.check.file_slice(row.offset, slice);
         }
         self.check.slice(slice)
     }

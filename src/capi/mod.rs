@@ -7,7 +7,7 @@
 //! boundary   panics end here                              handle    tags, poison, entering a handle
 //! pointer    arguments from C                             callback  user data, progress, re-entry
 //! library  error  options  cancel  oneshot  open  reader  entries  listing  diff   the functions
-//! writer     archives from what the host adds
+//! writer     archives from what the host adds            flow      its sinks and streams
 //! source     bytes through the host's callbacks           buffer    library memory for one entry
 //! provider   columns of the index that the host fills while it packs
 //! arrow      the index through the Arrow C data and stream interfaces
@@ -29,6 +29,7 @@ mod constants;
 mod diff;
 mod entries;
 mod error;
+mod flow;
 mod handle;
 mod library;
 mod listing;

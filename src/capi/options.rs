@@ -265,9 +265,9 @@ pub unsafe extern "C" fn znippy_options_set_cancel(options: *mut znippy_options,
 /// Packing takes files from this archive that are in it as they are in the tree, in place of the archive before; NULL
 /// takes it away. Blobs are copied; what is unchanged is neither read nor compressed, and the new archive needs the old
 /// one no more. A file is unchanged where path, size, modification time and mode are, and it was not modified just
-/// before the base was packed; ZNIPPY_OPT_BASE_CHECK has its bytes compared too. What is taken is decoded and checked
-/// before the new archive is finished; that option spares it where the base was verified. With a provider all files are
-/// read.
+/// before the base was packed. The stored bytes of what is taken are checked, so that no damage passes; what the base
+/// says of them is believed. ZNIPPY_OPT_BASE_CHECK 1 has the bytes of all files compared too, and 2, for bases of
+/// strangers, has all that is taken decoded and hashed. With a provider all files are read.
 ///
 /// Ownership: takes a reference of its own. Threads: one at a time. Errors: ZNIPPY_E_INVALID_ARGUMENT for what is no reader,
 /// ZNIPPY_E_BUSY from a callback of the reader.

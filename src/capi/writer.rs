@@ -4,20 +4,21 @@ use std::ffi::{c_char, c_void};
 use std::sync::Arc;
 
 use super::boundary::{guarded, shielded};
-use super::callback::UserData;
 use super::constants::{
     ZNIPPY_ENTRY_HAS_GID, ZNIPPY_ENTRY_HAS_HASH, ZNIPPY_ENTRY_HAS_MODE, ZNIPPY_ENTRY_HAS_MTIME, ZNIPPY_ENTRY_HAS_RDEV,
     ZNIPPY_ENTRY_HAS_UID,
 };
 use super::error::znippy_error;
+use super::flow::{CallbackSink, CallbackStream};
 use super::handle::{Entered, Handle, Opaque, enter, find};
 use super::oneshot::write_stats;
 use super::options::{snapshot, znippy_options};
 use super::pointer::{Out, bytes, host_path, invalid, required, struct_size};
+use super::reader::{self, znippy_reader};
 use super::types::{znippy_entry_info, znippy_sink, znippy_stats, znippy_status, znippy_stream};
 use crate::error::{Error, Result, Status};
 use crate::format::row::EntryKind;
-use crate::pack::{self, NewEntry, Sink};
+use crate::pack::{self, NewEntry};
 use crate::sync::Mutex;
 
 /// An archive on its way: one thread at a time, any thread. It keeps worker threads from the first call that adds
@@ -192,8 +193,8 @@ pub unsafe extern "C" fn znippy_writer_set_repo(
 }
 
 /// Adds everything below the directory src_path, with prefix and a slash in front of each path; the directory itself
-/// becomes the entry prefix. With prefix_len 0 its attributes are those of the archive's own root. All of it has
-/// been read when this returns.
+/// becomes the entry prefix. With prefix_len 0 its attributes are those of the archive's own root. A directory that
+/// was added before gets the attributes of this one. All of it has been read when this returns.
 ///
 /// Ownership: takes nothing. Threads: one at a time.
 /// Errors: any of I/O, ZNIPPY_E_CHANGED, ZNIPPY_E_EXISTS and ZNIPPY_E_INVALID_ARGUMENT for paths that are taken or lie
@@ -212,6 +213,42 @@ pub unsafe extern "C" fn znippy_writer_add_tree(
             (Call::begin(writer)?, host_path(src_path, "src_path")?, bytes(prefix.cast(), prefix_len, "prefix")?)
         };
         writer.work(|writer| writer.add_tree(source, prefix))
+    };
+    // SAFETY: null or writable as the header demands.
+    unsafe { guarded(err, body) }
+}
+
+/// Adds all entries of an archive, with prefix and a slash in front of each path, as with a tree; what is recorded of the
+/// archive's root becomes the entry prefix. With prefix_len 0 that is recorded of the new archive's own root. So archives are
+/// merged: create a writer, or open an archive by znippy_writer_append(), and add others to it.
+///
+/// Blobs are copied as they are, each after its stored bytes were checked; one that is there already, or all of whose bytes are,
+/// is not stored again. Attributes, hard links, extended attributes, labels and columns come along; an entry without a
+/// label gets that of znippy_writer_set_repo(). Directories that were there before get the attributes of these. Filters
+/// and providers don't see the entries; ZNIPPY_OPT_MTIMES and ZNIPPY_OPT_MODES count for them. Where bytes from elsewhere
+/// would rest on a slice of the archive, it is decoded and hashed at znippy_writer_finish(), and everything is where
+/// ZNIPPY_OPT_BASE_CHECK is 2.
+///
+/// Ownership: the writer takes a reference to the reader, until it is freed; the caller may free its own. Threads: one at a
+/// time; the reader may be in use elsewhere.
+/// Errors: those of reading the archive, ZNIPPY_E_EXISTS and ZNIPPY_E_INVALID_ARGUMENT for paths as with
+/// znippy_writer_add_tree(), ZNIPPY_E_INVALID_ARGUMENT for a column that is there with another type, ZNIPPY_E_UNSUPPORTED
+/// for an archive of format version 3 or with something that could not be kept, ZNIPPY_E_BUSY from a callback of the
+/// reader, ZNIPPY_E_CANCELLED. Once blobs are being copied an error is final, see znippy_writer_free().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn znippy_writer_add_archive(
+    writer: *mut znippy_writer,
+    archive: *const znippy_reader,
+    prefix: *const c_char,
+    prefix_len: usize,
+    err: *mut *mut znippy_error,
+) -> znippy_status {
+    let body = || {
+        // SAFETY: null or as the header demands.
+        let (writer, prefix) = unsafe { (Call::begin(writer)?, bytes(prefix.cast(), prefix_len, "prefix")?) };
+        // SAFETY: null or live as the header demands.
+        let archive = unsafe { reader::Call::begin(archive) }?.share_archive();
+        writer.work(|writer| writer.add_archive(archive, prefix))
     };
     // SAFETY: null or writable as the header demands.
     unsafe { guarded(err, body) }
@@ -247,7 +284,8 @@ pub unsafe extern "C" fn znippy_writer_add_file(
 /// flags name them; what flags don't name is not recorded. So the record of an entry of another archive will do.
 ///
 /// Ownership: takes nothing; meta and bytes may go when this returns. Threads: one at a time.
-/// Errors: ZNIPPY_E_EXISTS where the path was added before, unless ZNIPPY_OPT_DUPLICATE_PATHS says otherwise,
+/// Errors: ZNIPPY_E_EXISTS where the path was added before, unless both are directories or ZNIPPY_OPT_DUPLICATE_PATHS
+/// says otherwise,
 /// ZNIPPY_E_UNSAFE_PATH, ZNIPPY_E_INVALID_ARGUMENT, ZNIPPY_E_UNSUPPORTED for an unknown kind, any of I/O,
 /// ZNIPPY_E_CANCELLED.
 #[unsafe(no_mangle)]
@@ -377,102 +415,4 @@ unsafe fn new_entry<'a>(meta: *const znippy_entry_info) -> Result<NewEntry<'a>> 
         rdev: has(ZNIPPY_ENTRY_HAS_RDEV).then_some(meta.rdev),
         target,
     })
-}
-
-/// What a callback answered: a count, or a status that is passed on.
-fn count(answer: i64, what: &str, len: usize) -> Result<usize> {
-    if let Ok(count) = usize::try_from(answer) {
-        return Ok(count);
-    }
-    Err(Error::new(status_of(answer), format!("{what} reported {answer} for {len} bytes")))
-}
-
-fn status_of(answer: i64) -> Status {
-    i32::try_from(answer)
-        .ok()
-        .and_then(Status::from_number)
-        .filter(|status| (*status as i32) < 0)
-        .unwrap_or(Status::Callback)
-}
-
-/// The host's sink.
-struct CallbackSink {
-    write: unsafe extern "C" fn(*mut c_void, *const c_void, usize) -> i64,
-    finish: Option<unsafe extern "C" fn(*mut c_void) -> i32>,
-    user_data: UserData,
-}
-
-impl CallbackSink {
-    /// Takes the host's table over. Once the struct's size is right, `user_data` is released whatever happens.
-    ///
-    /// # Safety
-    /// `sink` is null, or its first four bytes are set and as many bytes as they say are readable.
-    unsafe fn new(sink: *const znippy_sink) -> Result<CallbackSink> {
-        if sink.is_null() {
-            return Err(invalid("sink is NULL"));
-        }
-        // SAFETY: not null, and as large as it says; fields are read only once the size covers all of them.
-        let sink = unsafe {
-            struct_size(sink, "sink")?;
-            sink.read_unaligned()
-        };
-        let user_data = UserData::new(sink.user_data, sink.release);
-        if sink.flags != 0 {
-            return Err(invalid(format!("sink->flags has unknown bits: {:#x}", sink.flags)));
-        }
-        let write = sink.write.ok_or_else(|| invalid("sink->write is NULL"))?;
-        Ok(CallbackSink { write, finish: sink.finish, user_data })
-    }
-}
-
-impl Sink for CallbackSink {
-    fn write(&mut self, bytes: &[u8]) -> Result<usize> {
-        // SAFETY: the host's function and pointer, and bytes that are ours and as long as it says.
-        let answer = unsafe { (self.write)(self.user_data.get(), bytes.as_ptr().cast(), bytes.len()) };
-        count(answer, "the sink's write", bytes.len())
-    }
-
-    fn finish(&mut self) -> Result<()> {
-        let Some(finish) = self.finish else { return Ok(()) };
-        // SAFETY: the host's function and pointer.
-        match unsafe { finish(self.user_data.get()) } {
-            0 => Ok(()),
-            answer => Err(Error::new(status_of(i64::from(answer)), format!("the sink's finish reported {answer}"))),
-        }
-    }
-}
-
-/// The host's stream.
-struct CallbackStream {
-    read: unsafe extern "C" fn(*mut c_void, *mut c_void, usize) -> i64,
-    user_data: UserData,
-}
-
-impl CallbackStream {
-    /// Takes the host's table over. Once the struct's size is right, `user_data` is released whatever happens.
-    ///
-    /// # Safety
-    /// `stream` is null, or its first four bytes are set and as many bytes as they say are readable.
-    unsafe fn new(stream: *const znippy_stream) -> Result<CallbackStream> {
-        if stream.is_null() {
-            return Err(invalid("stream is NULL"));
-        }
-        // SAFETY: not null, and as large as it says; fields are read only once the size covers all of them.
-        let stream = unsafe {
-            struct_size(stream, "stream")?;
-            stream.read_unaligned()
-        };
-        let user_data = UserData::new(stream.user_data, stream.release);
-        if stream.flags != 0 {
-            return Err(invalid(format!("stream->flags has unknown bits: {:#x}", stream.flags)));
-        }
-        let read = stream.read.ok_or_else(|| invalid("stream->read is NULL"))?;
-        Ok(CallbackStream { read, user_data })
-    }
-
-    fn read(&self, buffer: &mut [u8]) -> Result<usize> {
-        // SAFETY: the host's function and pointer, and a buffer that is ours and as long as it says.
-        let answer = unsafe { (self.read)(self.user_data.get(), buffer.as_mut_ptr().cast(), buffer.len()) };
-        count(answer, "the stream's read", buffer.len())
-    }
 }

@@ -186,6 +186,11 @@ pub fn block_len(start: &[u8]) -> Option<u64> {
     zstd_safe::get_frame_content_size(start).ok().flatten().filter(|_| plain)
 }
 
+/// Whether a frame says at its start that it holds `len` bytes.
+pub fn says_len(start: &[u8], len: u64) -> bool {
+    matches!(zstd_safe::get_frame_content_size(start), Ok(Some(size)) if size == len)
+}
+
 /// Bytes of the frame that `bytes` begin with, if all of it is there.
 pub fn frame_len(bytes: &[u8]) -> Option<usize> {
     zstd_safe::find_frame_compressed_size(bytes).ok()
@@ -194,8 +199,7 @@ pub fn frame_len(bytes: &[u8]) -> Option<usize> {
 /// One frame and nothing else, that says it holds `len` bytes.
 fn check_frame(frame: &[u8], len: usize) -> Result<()> {
     let one_frame = zstd_safe::find_frame_compressed_size(frame) == Ok(frame.len());
-    let sized = matches!(zstd_safe::get_frame_content_size(frame), Ok(Some(size)) if size == len as u64);
-    if one_frame && sized {
+    if one_frame && says_len(frame, len as u64) {
         Ok(())
     } else {
         Err(Error::corrupt("codec.frame", "a blob is not one zstd frame of the size that the index says"))

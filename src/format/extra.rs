@@ -45,6 +45,14 @@ pub enum ExtraValue<'a> {
     Of(&'a ArrayRef, usize),
 }
 
+/// These rows of a column, in an array that holds nothing else.
+pub fn compact(column: &ArrayRef, rows: &[usize]) -> Result<ArrayRef> {
+    let mut picks = Vec::new();
+    crate::error::reserve(&mut picks, rows.len())?;
+    picks.extend(rows.iter().map(|row| (0, *row)));
+    interleave(column.data_type(), std::slice::from_ref(column), &picks)
+}
+
 /// Collects the values of one segment.
 #[derive(Default)]
 pub(super) struct ExtraBuilder {

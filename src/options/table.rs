@@ -175,7 +175,7 @@ option_table! {
     MaxIndex = 55, "max-index", Int, 0, 0, i64::MAX, EXTRACT, false,
         "Refuse archives whose decoded index has more bytes than this, which bounds the memory that planning takes; 0: 1 GiB, or 64 times the archive where that is more, or 512 MiB where untrusted is set and this is not.";
     BaseCheck = 45, "base-check", Choice, 0, 0, 2, PACK, false,
-        "Which files of a base archive are taken as unchanged: 0 those with equal path, size, time and mode, 1 those whose bytes are equal too, which has all files read, 2 as 0 and without decoding what is taken, for a base that was verified.";
+        "Which files of a base archive are taken as unchanged: 0 those with equal path, size, time and mode, 1 those whose bytes are equal too, which has all files read, 2 as 0, and all that is taken is decoded and hashed, for archives of strangers; that goes for archives that are added too.";
     Recovery = 56, "recovery", Flag, 0, 0, 1, PACK, true,
         "Write recovery records between the blobs, so that names survive the loss of the index when an archive is salvaged.";
     Compact = 46, "compact", Flag, 0, 0, 1, PACK, false,

@@ -11,20 +11,19 @@ use std::sync::Arc;
 use rustix::fs::{Mode, OFlags, Stat};
 
 use crate::archive::{Archive, ContentCheck, FileSource, StructureWalk};
-use crate::error::{Error, Result, Status, zeroed};
+use crate::error::{Error, Result, Status, filled, push, reserve};
 use crate::format::blobs::{self, Blob};
 use crate::format::container::HEAD_LEN;
 use crate::format::extra::{ExtraColumn, ExtraValue};
-use crate::format::hash::hash;
 use crate::format::index::Segment;
-use crate::format::row::{Attributes, CODEC_STORED, CODEC_ZSTD, EntryKind, Row};
+use crate::format::row::{Attributes, CODEC_STORED, EntryKind, Row};
 use crate::format::schema::INDEX;
 use crate::format::xattrs::{self, missing_set};
 use crate::options::{Key, OPTION_TABLE, Options};
-use crate::pack::base::{blob_number, check_slices, named};
+use crate::pack::donor::{blob_number, check_slices, copy_blob, is_decodable, named};
 use crate::pack::pipeline::{Pipeline, Written};
-use crate::pack::scan::{NO_MTIME, RootRecord};
-use crate::pack::sequence::Slice;
+use crate::pack::scan::RootRecord;
+use crate::pack::sequence::Relied;
 use crate::progress::Reporter;
 
 /// An archive that is appended to.
@@ -35,6 +34,8 @@ pub(super) struct Existing {
     /// Columns that this version doesn't know, of all segments.
     columns: Vec<ExtraColumn>,
     kept: Kept,
+    /// Slices that the sequencer adopted from here.
+    slices: u32,
 }
 
 /// What of the archive is kept, and where. All of it, unless it is compacted.
@@ -68,9 +69,9 @@ impl Existing {
         archive.require_version_4("appending").map_err(named)?;
         let mut head = [0; HEAD_LEN as usize];
         archive.read_range(0, &mut head).and_then(|()| crate::format::container::check_head(&head)).map_err(named)?;
-        let columns = columns_of(&archive).map_err(named)?;
+        let columns = columns_of(&archive, "append").map_err(named)?;
         let table = archive.blob_records().map_err(named)?;
-        Ok(Existing { archive, file, table, columns, kept: Kept::default() })
+        Ok(Existing { archive, file, table, columns, kept: Kept::default(), slices: 0 })
     }
 
     /// Columns that this version doesn't know.
@@ -80,12 +81,9 @@ impl Existing {
 
     /// Facts that the archive has about itself.
     pub(super) fn root(&self) -> Option<RootRecord> {
-        let metadata = &self.archive.manifest().metadata;
-        let mode = u32::from_str_radix(metadata.get("root_mode")?, 8).ok().filter(|mode| *mode <= 0o7777)?;
-        let mtime = metadata.get("root_mtime_ns").and_then(|value| value.parse().ok());
         let id = self.archive.root_xattr_id().ok()?;
         let xattrs = id.and_then(|id| self.kept.sets.get((*self.kept.set_numbers.get(id as usize)?)? as usize));
-        Some(RootRecord { mode, mtime_ns: mtime.unwrap_or(NO_MTIME), xattrs: xattrs.map(Arc::clone) })
+        RootRecord::of_archive(&self.archive, xattrs.map(Arc::clone))
     }
 
     /// Sets of extended attributes that are kept, encoded, in the order of their numbers.
@@ -133,11 +131,12 @@ impl Existing {
         if self.kept.blobs.len() == self.table.len() {
             let end = self.archive.manifest().payload_end();
             pipeline.output.clone_from_file(&self.file, end, reporter)?;
-            self.kept.offsets = self.table.iter().map(|blob| Some(blob.offset)).collect();
+            reserve(&mut self.kept.offsets, self.table.len())?;
+            self.kept.offsets.extend(self.table.iter().map(|blob| Some(blob.offset)));
         } else {
             self.copy_kept(pipeline, reporter)?;
         }
-        let mut codecs = vec![CODEC_STORED; self.table.len()];
+        let mut codecs = filled(CODEC_STORED, self.table.len())?;
         let mut structure = StructureWalk::new();
         for number in 0..self.archive.manifest().segments.len() {
             reporter.tick(None)?;
@@ -146,7 +145,7 @@ impl Existing {
                 let blob = blob_number(&self.table, &at)?;
                 codecs[blob] = at.codec;
                 // Nothing new is looked for in what can't be decoded.
-                if at.codec == CODEC_STORED || at.codec == CODEC_ZSTD {
+                if is_decodable(at.codec) {
                     let block = self.kept.blobs.binary_search(&(blob as u32)).map_err(|_| moved())? as u32;
                     let (start, len) = (at.block_offset as u32, walked.row.size as u32);
                     let entry = u32::try_from(walked.entry).unwrap_or(u32::MAX);
@@ -155,10 +154,11 @@ impl Existing {
                 Ok(())
             })?;
         }
+        self.slices = pipeline.sequencer.slice_count();
         for number in &self.kept.blobs {
             let number = *number as usize;
             let offset = self.kept.offsets[number].ok_or_else(moved)?;
-            pipeline.adopt(Written { blob: Blob { offset, ..self.table[number] }, codec: codecs[number] });
+            pipeline.adopt(Written { blob: Blob { offset, ..self.table[number] }, codec: codecs[number] })?;
         }
         Ok(())
     }
@@ -166,13 +166,13 @@ impl Existing {
     /// Decides what is kept: blobs, and sets of extended attributes.
     fn keep(&mut self, compact: bool, reporter: &mut Reporter) -> Result<()> {
         let sets = Arc::clone(self.archive.xattr_sets()?);
-        let (mut blobs, mut numbers) = (vec![!compact; self.table.len()], vec![None; sets.len()]);
+        let (mut blobs, mut numbers) = (filled(!compact, self.table.len())?, filled(None, sets.len())?);
         let mut kept = Vec::new();
         let mut keep_set = |id: u32| -> Result<()> {
             let set = sets.encoded(id)?;
             if numbers[id as usize].is_none() {
                 numbers[id as usize] = Some(kept.len() as u32);
-                kept.push(set.into());
+                push(&mut kept, set.into())?;
             }
             Ok(())
         };
@@ -192,8 +192,10 @@ impl Existing {
         } else {
             (0..sets.len() as u32).try_for_each(keep_set)?;
         }
-        let blobs = blobs.iter().enumerate().filter(|(_, kept)| **kept).map(|(number, _)| number as u32).collect();
-        self.kept = Kept { blobs, offsets: Vec::new(), sets: kept, set_numbers: numbers };
+        let mut kept_blobs = Vec::new();
+        reserve(&mut kept_blobs, blobs.iter().filter(|kept| **kept).count())?;
+        kept_blobs.extend(blobs.iter().enumerate().filter(|(_, kept)| **kept).map(|(number, _)| number as u32));
+        self.kept = Kept { blobs: kept_blobs, offsets: Vec::new(), sets: kept, set_numbers: numbers };
         Ok(())
     }
 
@@ -201,22 +203,13 @@ impl Existing {
     fn copy_kept(&mut self, pipeline: &mut Pipeline, reporter: &mut Reporter) -> Result<()> {
         pipeline.output.take_mode_of(&self.file)?;
         pipeline.output.append(&crate::format::container::head())?;
-        self.kept.offsets = vec![None; self.table.len()];
-        let mut stored = Vec::new();
+        self.kept.offsets = filled(None, self.table.len())?;
+        let mut buffer = Vec::new();
         for number in &self.kept.blobs {
             let blob = &self.table[*number as usize];
-            reporter.tick(None)?;
-            if stored.len() < blob.stored as usize {
-                stored = zeroed(blob.stored as usize)?;
-            }
-            let bytes = &mut stored[..blob.stored as usize];
-            self.archive.read_range(blob.offset, bytes)?;
-            if hash(bytes) != blob.hash {
-                let why = format!("the blob at offset {} is damaged; nothing was changed", blob.offset);
-                return Err(Error::refused(Status::Checksum, "blob.hash", why));
-            }
             self.kept.offsets[*number as usize] = Some(pipeline.output.position());
-            pipeline.output.append(bytes)?;
+            // Its codec isn't known yet; the stored bytes are what they were in any case.
+            copy_blob(&self.archive, blob, CODEC_STORED, &mut buffer, &mut pipeline.output, reporter)?;
         }
         Ok(())
     }
@@ -239,14 +232,16 @@ impl Existing {
     /// Checks slices that stand for new bytes: they must be what the index says.
     pub(super) fn check(
         &self,
-        slices: &[(Slice, u32)],
+        relied: &[Relied],
         written: &[Written],
         options: &Options,
         reporter: &mut Reporter,
     ) -> Result<()> {
         let mut check = ContentCheck::new(self.table.len())?;
         let blob = |block: u32| self.kept.blobs.get(block as usize).copied();
-        let checked = check_slices(&mut check, &self.archive, &self.table, slices, blob, written, options, reporter);
+        // Later ones come from elsewhere.
+        let relied = relied.iter().filter(|relied| relied.number < self.slices);
+        let checked = check_slices(&mut check, &self.archive, &self.table, relied, blob, written, options, reporter);
         checked.map_err(|error| named(&self.archive, "archive, to which nothing can be appended", error))
     }
 }
@@ -256,20 +251,27 @@ fn moved() -> Error {
 }
 
 /// The columns that this version doesn't know, of all segments together.
-fn columns_of(archive: &Archive) -> Result<Vec<ExtraColumn>> {
+///
+/// # Errors
+/// `E_UNSUPPORTED` where the archive has something that could not be kept; `doing` says what can't be done with it.
+pub(super) fn columns_of(archive: &Archive, doing: &str) -> Result<Vec<ExtraColumn>> {
     let known = [blobs::SECTION_NAME, xattrs::SECTION_NAME];
     let mut sections = archive.manifest().sections.iter();
     if let Some(section) = sections.find(|part| known.iter().all(|known| part.module_name != *known)) {
-        let why = format!("can't append: this version can't keep the archive's section {}", section.module_name);
+        let why = format!("can't {doing}: this version can't keep the archive's section {}", section.module_name);
         return Err(Error::new(Status::Unsupported, why));
     }
     let schema = archive.index_schema()?;
     if let Some(left_out) = schema.metadata().get(crate::archive::LEFT_OUT_KEY) {
-        let why = format!("can't append: the columns {left_out} of the index have not one type, or no name in C");
+        let why = format!("can't {doing}: the columns {left_out} of the index have not one type, or no name in C");
         return Err(Error::new(Status::Unsupported, why));
     }
     let unknown = schema.fields().iter().filter(|field| INDEX.iter().all(|column| column.name != field.name()));
-    Ok(unknown.map(|field| ExtraColumn { name: field.name().clone(), data_type: field.data_type().clone() }).collect())
+    let mut columns = Vec::new();
+    for field in unknown {
+        push(&mut columns, ExtraColumn { name: field.name().clone(), data_type: field.data_type().clone() })?;
+    }
+    Ok(columns)
 }
 
 /// The entries of the archive in order, with all of their rows.
@@ -359,6 +361,8 @@ impl<'a> OldEntries<'a> {
                 }
                 first = false;
                 if row.kind == EntryKind::File as u8 {
+                    let no_memory = |_| Error::new(Status::NoMemory, "can't allocate room for replaced files");
+                    self.heirs.try_reserve(1).map_err(no_memory)?;
                     self.heirs.insert(row.path.to_vec(), None);
                 }
             }

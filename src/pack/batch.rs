@@ -1,5 +1,6 @@
 //! What goes into the archive: runs of entries, numbered in the order in which they were added.
 
+use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -45,13 +46,23 @@ impl Batch {
         Batch { first: 0, prefix, tree, plan, first_part: 0, repo: "".into(), handles, is_tree: true }
     }
 
+    /// The entries of an archive, of which nothing is read.
+    pub(super) fn of_archive(tree: Tree, hardlinks: HashMap<u32, u32>, prefix: &[u8]) -> Batch {
+        let mut prefix = prefix.to_vec();
+        if !prefix.is_empty() {
+            prefix.push(b'/');
+        }
+        let plan = Plan::of_links(hardlinks);
+        Batch { first: 0, prefix, tree, plan, first_part: 0, repo: "".into(), handles: Vec::new(), is_tree: true }
+    }
+
     /// Entries that are added one by one, from this number on.
     pub(super) fn of_entries(first: u32, repo: &Arc<str>) -> Batch {
         let (tree, plan, repo) = (Tree::of_entries(), Plan::default(), Arc::clone(repo));
         Batch { first, prefix: Vec::new(), tree, plan, first_part: 0, repo, handles: Vec::new(), is_tree: false }
     }
 
-    /// Whether it is a tree, whose records are in order of path.
+    /// Whether it is a tree or the entries of an archive, whose records are in order of path.
     pub(super) fn is_tree(&self) -> bool {
         self.is_tree
     }

@@ -136,11 +136,13 @@ impl Entries {
             return Ok(replaced);
         }
         // A directory of the tree need not have an entry in it.
-        for directory in tree.names.directories() {
+        for directory in tree.names.directories().filter(|directory| !directory.is_empty()) {
             full.truncate(start);
             full.extend_from_slice(directory);
-            if !directory.is_empty() && self.find(&full).is_some_and(|number| !replaced.contains(&number)) {
-                self.check_above(&full)?;
+            for above in path::ancestors(&full).chain([&full[..]]) {
+                if self.find(above).is_some_and(|number| !replaced.contains(&number)) {
+                    self.check_above(above).map_err(|error| error.with_entry(&full))?;
+                }
             }
         }
         Ok(replaced)
@@ -225,7 +227,9 @@ impl Entries {
 
     fn check_itself(&self, path: &[u8], kind: EntryKind, replace: bool) -> Result<Option<u32>> {
         let taken = self.find(path);
-        if taken.is_some() && !replace {
+        // What both are is a directory, with the attributes that come last.
+        let both_directories = |number| kind == EntryKind::Directory && self.kind(number) == kind;
+        if taken.is_some_and(|number| !replace && !both_directories(number)) {
             let why = "was added already; choose another path or ask for it to be replaced";
             return Err(Error::refused(Status::Exists, "entry.duplicate", why).with_entry(path));
         }
@@ -238,12 +242,16 @@ impl Entries {
 
     fn check_above(&self, directory: &[u8]) -> Result<()> {
         let Some(number) = self.find(directory) else { return Ok(()) };
-        let (batch, at) = self.numbered.locate(number);
-        if batch.tree.records[at].kind == EntryKind::Directory {
+        if self.kind(number) == EntryKind::Directory {
             return Ok(());
         }
         let why = format!("lies below {}, which was added and is not a directory", crate::error::printable(directory));
         Err(Error::refused(Status::InvalidArgument, "entry.below", why))
+    }
+
+    fn kind(&self, number: u32) -> EntryKind {
+        let (batch, at) = self.numbered.locate(number);
+        batch.tree.records[at].kind
     }
 
     fn find(&self, path: &[u8]) -> Option<u32> {

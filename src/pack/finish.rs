@@ -1,23 +1,28 @@
 //! Finish: the index is made from metadata alone, then manifest, trailer and footer.
 
+mod entry;
+mod segments;
+
+pub(crate) use segments::IndexWriter;
+
+use entry::Entry;
+
 use std::cmp::Ordering;
 
 use crate::error::{Error, Result, Status};
 use crate::format::blobs;
-use crate::format::codec::Compressor;
-use crate::format::container::{FORMAT_VERSION, MAX_BLOCK, MAX_MANIFEST, SEGMENT_ALIGN, Trailer};
-use crate::format::extra::{ExtraColumn, ExtraValue};
-use crate::format::hash::{Digest, hash};
-use crate::format::index::SegmentBuilder;
+use crate::format::codec;
+use crate::format::container::{FORMAT_VERSION, MAX_MANIFEST, Trailer};
+use crate::format::hash::hash;
 use crate::format::manifest::{Manifest, Part, SECTION_TYPE};
 use crate::format::recovery::What;
-use crate::format::row::{Attributes, CODEC_STORED, EntryKind, Location, Row};
-use crate::format::schema::{self, Metadata, VERSION_KEY};
+use crate::format::row::{CODEC_STORED, EntryKind};
+use crate::format::schema::{Metadata, VERSION_KEY};
 use crate::format::xattrs::ROOT_KEY;
-use crate::format::{codec, hash as hashing};
 use crate::options::{Key, OPTION_TABLE, Options};
 use crate::pack::append::{Existing, OldEntries};
-use crate::pack::claims::{Claim, Claims, put_behind};
+use crate::pack::carried::Carried;
+use crate::pack::claims::{Claims, put_behind};
 use crate::pack::entries::Entries;
 use crate::pack::links::Links;
 use crate::pack::merge::{InOrder, Parents, Passing};
@@ -25,8 +30,8 @@ use crate::pack::output::Output;
 use crate::pack::pipeline::Written;
 use crate::pack::policy::Policy;
 use crate::pack::recovery::Recorder;
-use crate::pack::scan::{NO_MODE, NO_MTIME, Record, RootRecord, Tree};
-use crate::pack::sequence::{FileContent, Sequencer, Slice};
+use crate::pack::scan::{NO_MTIME, RootRecord};
+use crate::pack::sequence::Sequencer;
 use crate::pack::xattrs::XattrTable;
 use crate::progress::Reporter;
 use crate::stats::Stats;
@@ -41,6 +46,8 @@ pub(super) struct Packed<'a> {
     pub(super) sequencer: &'a Sequencer,
     pub(super) written: &'a [Written],
     pub(super) claims: &'a Claims,
+    /// What entries of archives that were added brought along.
+    pub(super) carried: &'a Carried,
     /// The archive that is appended to.
     pub(super) existing: Option<&'a Existing>,
     /// What is recorded of the archive's root, where a tree was added there.
@@ -65,7 +72,9 @@ pub(super) fn finish(
     let mut records: Vec<blobs::Blob> = packed.written.iter().map(|written| written.blob).collect();
     let index = Index { packed, links: &links, xattrs: &xattrs, options };
     let old_columns = packed.existing.map_or(&[][..], Existing::columns);
-    let (columns, places) = put_behind(old_columns, packed.claims.columns())?;
+    let (columns, carried) = put_behind(old_columns, packed.carried.columns())?;
+    let (columns, claimed) = put_behind(&columns, packed.claims.columns())?;
+    let places = Places { carried, claimed };
     if let Some(recorder) = &mut recorder {
         let mut copies = IndexWriter::new(&columns, &manifest.metadata, options, output)?;
         copies.recorder = Some(recorder);
@@ -102,6 +111,14 @@ pub(super) fn seal(manifest: &Manifest, output: &mut Output) -> Result<()> {
     output.append(&trailer.encode())
 }
 
+/// Where in the index the columns are that come from elsewhere.
+struct Places {
+    /// Those of archives that were added.
+    carried: Vec<usize>,
+    /// Those of providers.
+    claimed: Vec<usize>,
+}
+
 /// What rows are made from.
 struct Index<'a> {
     packed: &'a Packed<'a>,
@@ -111,10 +128,10 @@ struct Index<'a> {
 }
 
 impl Index<'_> {
-    /// Writes the rows of all entries. The columns of providers are at `places`.
+    /// Writes the rows of all entries.
     fn write(
         &self,
-        places: &[usize],
+        places: &Places,
         mut writer: IndexWriter<'_>,
         stats: &mut Stats,
         mut reporter: Option<&mut Reporter>,
@@ -141,9 +158,11 @@ impl Index<'_> {
             let batch = if file == number { batch } else { links.batch(file) };
             let record = &batch.tree.records[(file - batch.first) as usize];
             let target = target.as_deref();
-            let claim = packed.claims.get(file);
-            let tree = &batch.tree;
-            let entry = Entry { tree, packed, xattrs, policy, record, path, target, repo, claim, places };
+            let (claim, (pkg_type, label)) = (packed.claims.get(file), packed.carried.label(number));
+            let (tree, repo) = (&batch.tree, if label.is_empty() { repo } else { label });
+            let pkg_type = claim.as_ref().map_or(pkg_type, |claim| Some(claim.pkg_type));
+            let labels = (pkg_type, repo);
+            let entry = Entry { tree, packed, xattrs, policy, record, number, path, target, labels, claim, places };
             entry.write(file, &mut writer, stats)?;
             let Some(reporter) = &mut reporter else { continue };
             reporter.counters().add(1, 0);
@@ -269,268 +288,4 @@ pub(super) fn write_blob_table(records: &[blobs::Blob], output: &mut Output) -> 
     };
     output.append(&bytes)?;
     Ok(part)
-}
-
-/// Cuts rows into segments and writes them.
-pub(crate) struct IndexWriter<'a> {
-    output: &'a mut Output,
-    /// Where segments go into recovery records.
-    recorder: Option<&'a mut Recorder>,
-    schema: arrow_schema::SchemaRef,
-    compressor: Option<Compressor>,
-    frame: Vec<u8>,
-    builder: SegmentBuilder,
-    labels: Labels,
-    /// Where entries come from several places.
-    parents: Option<Parents>,
-    part: Part,
-    parts: Vec<Part>,
-}
-
-impl<'a> IndexWriter<'a> {
-    pub(super) fn new(
-        extras: &[ExtraColumn],
-        metadata: &Metadata,
-        options: &Options,
-        output: &'a mut Output,
-    ) -> Result<IndexWriter<'a>> {
-        let plain = options.flag(Key::PlainIndex);
-        Ok(IndexWriter {
-            output,
-            recorder: None,
-            schema: schema::index(extras, metadata),
-            compressor: if plain { None } else { Some(Compressor::new(INDEX_LEVEL)?) },
-            frame: Vec::new(),
-            builder: SegmentBuilder::with_extras(extras)?,
-            labels: Labels::default(),
-            parents: None,
-            part: Part::default(),
-            parts: Vec::new(),
-        })
-    }
-
-    /// The next row, with values of additional columns by their numbers.
-    pub(crate) fn push<'v>(
-        &mut self,
-        row: &Row<'_>,
-        values: impl IntoIterator<Item = (usize, ExtraValue<'v>)>,
-    ) -> Result<()> {
-        self.labels.row(row);
-        if row.chunk_seq == 0 {
-            if let Some(parents) = &mut self.parents {
-                parents.pass(row.path, row.kind == EntryKind::Directory as u8)?;
-            }
-            if self.part.entries == 0 {
-                self.part.first_path = row.path.to_vec();
-            }
-            self.part.entries += 1;
-            self.part.last_path.clear();
-            self.part.last_path.extend_from_slice(row.path);
-        }
-        self.builder.push_with(row, values)?;
-        if self.builder.is_full() { self.write() } else { Ok(()) }
-    }
-
-    fn write(&mut self) -> Result<()> {
-        let mut part = std::mem::take(&mut self.part);
-        (part.pkg_type, part.repo) = self.labels.end_segment();
-        part.rows = self.builder.len() as u64;
-        if let Some(last) = self.parts.last() {
-            part.first_entry = last.first_entry + last.entries;
-            if part.entries == 0 {
-                part.first_path.clone_from(&last.last_path);
-                part.last_path.clone_from(&last.last_path);
-            }
-        }
-        let stream = self.builder.finish(&self.schema)?;
-        if stream.len() as u64 > MAX_BLOCK {
-            return Err(Error::new(Status::Limit, "a segment of the index would be over 64 MiB"));
-        }
-        if let Some(recorder) = &mut self.recorder {
-            recorder.write(What::Segment, self.parts.len() as u32, &stream, self.output)?;
-            self.parts.push(part);
-            return Ok(());
-        }
-        let padding = self.output.position().next_multiple_of(SEGMENT_ALIGN) - self.output.position();
-        self.output.append(&[0; SEGMENT_ALIGN as usize][..padding as usize])?;
-        part.offset = self.output.position();
-        let stored = match &mut self.compressor {
-            Some(compressor) => {
-                compressor.compress(&stream, &mut self.frame, &crate::progress::CancelToken::new())?;
-                part.raw_len = stream.len() as u64;
-                &self.frame
-            }
-            None => &stream,
-        };
-        part.len = stored.len() as u64;
-        part.hash = hashing::hash(stored);
-        self.output.append(stored)?;
-        self.parts.push(part);
-        Ok(())
-    }
-
-    /// After the last row: the segments.
-    pub(super) fn end(mut self) -> Result<Vec<Part>> {
-        if !self.builder.is_empty() {
-            self.write()?;
-        }
-        Ok(self.parts)
-    }
-}
-
-/// Whether all entries with rows in a segment have the same `pkg_type`, or the same `repo`.
-#[derive(Default)]
-struct Labels {
-    /// Those of the entry that the last row belongs to; 0 and empty for null.
-    entry: (i8, String),
-    /// Those of all rows of the segment so far; `None` once they differ.
-    pkg_type: Option<i8>,
-    repo: Option<String>,
-    rows: usize,
-}
-
-impl Labels {
-    fn row(&mut self, row: &Row<'_>) {
-        if let Some(attributes) = &row.attributes {
-            self.entry.0 = attributes.pkg_type.unwrap_or(0);
-            self.entry.1.clear();
-            self.entry.1.push_str(attributes.repo.unwrap_or_default());
-        }
-        if self.rows == 0 {
-            (self.pkg_type, self.repo) = (Some(self.entry.0), Some(self.entry.1.clone()));
-        }
-        self.rows += 1;
-        if self.pkg_type != Some(self.entry.0) {
-            self.pkg_type = None;
-        }
-        if self.repo.as_ref().is_some_and(|repo| *repo != self.entry.1) {
-            self.repo = None;
-        }
-    }
-
-    /// What the segment's row in the manifest says. The last entry may go on in the next segment.
-    fn end_segment(&mut self) -> (i8, String) {
-        self.rows = 0;
-        (self.pkg_type.take().unwrap_or(0), self.repo.take().unwrap_or_default())
-    }
-}
-
-/// One entry on its way into the index.
-struct Entry<'a> {
-    tree: &'a Tree,
-    packed: &'a Packed<'a>,
-    xattrs: &'a XattrTable,
-    policy: Policy,
-    record: &'a Record,
-    path: &'a [u8],
-    /// For a hard link: the first path of its group.
-    target: Option<&'a [u8]>,
-    repo: &'a str,
-    /// What a metadata provider found in it.
-    claim: Option<Claim<'a>>,
-    /// Where the columns of providers are.
-    places: &'a [usize],
-}
-
-impl Entry<'_> {
-    fn write(&self, file: u32, writer: &mut IndexWriter<'_>, stats: &mut Stats) -> Result<()> {
-        let record = self.record;
-        let kind = if self.target.is_some() { EntryKind::Hardlink } else { record.kind };
-        count(Some(kind), stats);
-        let mut attributes = self.attributes(kind);
-        if !kind.has_bytes() {
-            return writer.push(&self.row(kind, 0, 0, None, [0; 32], Some(attributes)), []);
-        }
-        stats.bytes_in += record.size;
-        match self.packed.sequencer.content(file) {
-            FileContent::Empty => {
-                writer.push(&self.row(kind, 0, 0, None, hash(&[]), Some(attributes)), self.values())?;
-                stats.files_stored += u64::from(kind == EntryKind::File);
-            }
-            FileContent::One(slice) => {
-                stats.slices += 1;
-                self.count_codec(kind, &[slice], stats);
-                writer.push(&self.row(kind, 0, 0, Some(slice), slice.checksum, Some(attributes)), self.values())?;
-            }
-            FileContent::Many(slices, whole) => {
-                attributes.file_hash = Some(whole);
-                stats.slices += slices.len() as u64;
-                let all: Vec<&Slice> = slices.iter().map(|(_, number)| self.packed.sequencer.slice(*number)).collect();
-                self.count_codec(kind, &all, stats);
-                let held: u64 = all.iter().map(|slice| u64::from(slice.len)).sum();
-                stats.bytes_holes += record.size - held;
-                if slices.is_empty() {
-                    writer.push(&self.row(kind, 0, 0, None, hash(&[]), Some(attributes)), self.values())?;
-                }
-                for (seq, ((offset, _), slice)) in slices.iter().zip(all).enumerate() {
-                    let seq = u32::try_from(seq).map_err(|_| {
-                        Error::new(Status::Limit, "the file has over four billion slices").with_entry(self.path)
-                    })?;
-                    let attributes = (seq == 0).then_some(attributes);
-                    let values = self.values().take(if seq == 0 { usize::MAX } else { 0 });
-                    writer.push(&self.row(kind, seq, *offset, Some(slice), slice.checksum, attributes), values)?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn values(&self) -> impl Iterator<Item = (usize, ExtraValue<'_>)> {
-        self.claim.iter().flat_map(Claim::values).map(|(column, value)| (self.places[column], value))
-    }
-
-    fn row<'b>(
-        &'b self,
-        kind: EntryKind,
-        chunk_seq: u32,
-        offset: u64,
-        slice: Option<&Slice>,
-        checksum: Digest,
-        attributes: Option<Attributes<'b>>,
-    ) -> Row<'b> {
-        let location = slice.map(|slice| {
-            let written = &self.packed.written[slice.block as usize];
-            Location {
-                blob_offset: written.blob.offset,
-                blob_size: written.blob.stored,
-                block_offset: u64::from(slice.start),
-                block_size: written.blob.decoded,
-                codec: written.codec,
-            }
-        });
-        let size = slice.map_or(0, |slice| u64::from(slice.len));
-        Row { path: self.path, chunk_seq, offset, size, checksum, kind: kind as u8, location, attributes }
-    }
-
-    fn attributes(&self, kind: EntryKind) -> Attributes<'_> {
-        let record = self.record;
-        let extra = self.tree.extra(record);
-        Attributes {
-            // The mode of a symbolic link means nothing and differs between systems.
-            mode: (kind != EntryKind::Symlink && record.mode != NO_MODE)
-                .then(|| self.policy.mode(record.kind, u32::from(record.mode))),
-            mtime_ns: Some(self.policy.mtime(record.mtime_ns)).filter(|mtime| *mtime != NO_MTIME),
-            uid: extra.and_then(|extra| extra.uid),
-            gid: extra.and_then(|extra| extra.gid),
-            link_target: match kind {
-                EntryKind::Symlink => extra.map(|extra| extra.target.as_slice()),
-                _ => self.target,
-            },
-            file_size: kind.has_bytes().then_some(record.size),
-            xattr_id: extra.and_then(|extra| extra.xattrs.as_ref()).and_then(|set| self.xattrs.number(set)),
-            rdev: extra.and_then(|extra| extra.rdev),
-            pkg_type: self.claim.as_ref().map(|claim| claim.pkg_type),
-            repo: (!self.repo.is_empty()).then_some(self.repo),
-            ..Attributes::default()
-        }
-    }
-
-    fn count_codec(&self, kind: EntryKind, slices: &[&Slice], stats: &mut Stats) {
-        if kind != EntryKind::File {
-            return;
-        }
-        let stored =
-            |slice: &&Slice| self.packed.written[slice.block as usize].codec == crate::format::row::CODEC_STORED;
-        if slices.iter().all(stored) { stats.files_stored += 1 } else { stats.files_compressed += 1 }
-    }
 }

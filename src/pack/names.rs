@@ -99,6 +99,11 @@ impl Names {
         self.bytes(a).cmp(self.bytes(b))
     }
 
+    /// A whole path and another one that isn't held here.
+    pub(super) fn compare_with(&self, name: Name, other: &[u8]) -> std::cmp::Ordering {
+        self.bytes(name).cmp(other)
+    }
+
     fn bytes(&self, name: Name) -> impl Iterator<Item = &u8> {
         let directory = self.directory(name.directory);
         let slash: &[u8] = if directory.is_empty() { b"" } else { b"/" };

@@ -13,7 +13,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use crate::beneath::threads_within_descriptors;
-use crate::error::{Error, Result, Status, zeroed};
+use crate::error::{Error, Result, Status, push, zeroed};
 use crate::format::blobs;
 use crate::format::codec;
 use crate::format::hash::Digest;
@@ -88,6 +88,9 @@ pub(super) struct Pipeline {
     pub(super) output: Output,
     pub(super) sequencer: Sequencer,
     pub(super) written: Vec<Written>,
+    /// Blocks by the hashes of their blobs, as far as somebody has looked for one.
+    by_hash: HashMap<Digest, u32>,
+    hashed: usize,
     /// Why files were left out.
     pub(super) skipped: Vec<Error>,
     /// The archive that is appended to.
@@ -130,6 +133,8 @@ impl Pipeline {
             output,
             sequencer: Sequencer::new(layout.block_size),
             written: Vec::new(),
+            by_hash: HashMap::new(),
+            hashed: 0,
             skipped: Vec::new(),
             existing: None,
             claimer: Arc::new(Claimer::new(options.providers())),
@@ -424,10 +429,26 @@ impl Pipeline {
     }
 
     /// A blob that came from another archive and stands behind all that was written; its number.
-    pub(super) fn adopt(&mut self, written: Written) -> u32 {
+    pub(super) fn adopt(&mut self, written: Written) -> Result<u32> {
         self.count_blob(&written);
-        self.written.push(written);
-        self.sequencer.adopt_block()
+        push(&mut self.written, written)?;
+        Ok(self.sequencer.adopt_block())
+    }
+
+    /// The block of a blob with the same bytes, sizes and codec, where one was written.
+    pub(super) fn block_of(&mut self, blob: &blobs::Blob, codec: u8) -> Result<Option<u32>> {
+        let more = self.written.len() - self.hashed;
+        let no_memory = |_| Error::new(Status::NoMemory, "can't allocate room for the hashes of blobs");
+        self.by_hash.try_reserve(more).map_err(no_memory)?;
+        while let Some(written) = self.written.get(self.hashed) {
+            self.by_hash.entry(written.blob.hash).or_insert(self.hashed as u32);
+            self.hashed += 1;
+        }
+        let is_same = |number: &u32| {
+            let written = &self.written[*number as usize];
+            (written.codec, written.blob.stored, written.blob.decoded) == (codec, blob.stored, blob.decoded)
+        };
+        Ok(self.by_hash.get(&blob.hash).copied().filter(is_same))
     }
 
     /// Waits until all blocks that were begun are written, so that blobs from elsewhere may follow.
@@ -477,11 +498,11 @@ impl Pipeline {
             let slice = |number| *self.sequencer.slice(number);
             recorder.blob(&written, number, noted, slice, &mut self.output)?;
         }
-        self.written.push(written);
-        Ok(())
+        push(&mut self.written, written)
     }
 
-    fn count(&mut self, entries: u64, bytes: u64, reporter: &Reporter) {
+    /// Counts files and original bytes as dealt with.
+    pub(super) fn count(&mut self, entries: u64, bytes: u64, reporter: &Reporter) {
         self.done.0 += entries;
         self.done.1 += bytes;
         reporter.counters().add(entries, bytes);

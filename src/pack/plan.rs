@@ -63,6 +63,11 @@ pub(super) struct Plan {
 }
 
 impl Plan {
+    /// Nothing to read: further names of files, by their record numbers.
+    pub(super) fn of_links(hardlinks: HashMap<u32, u32>) -> Plan {
+        Plan { hardlinks, ..Plan::default() }
+    }
+
     /// A unit by its number. Windows are made up as they are asked for: a sparse file may have billions.
     pub(super) fn unit(&self, number: usize, tree: &Tree) -> Unit {
         if let Some(group) = self.groups.get(number) {

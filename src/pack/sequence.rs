@@ -5,7 +5,7 @@
 
 use hashbrown::HashTable;
 
-use crate::error::{Error, Result, Status, reserve};
+use crate::error::{Error, Result, Status, push, reserve};
 
 use crate::format::hash::{Digest, WindowMerger};
 use crate::pack::plan::Class;
@@ -20,6 +20,14 @@ pub(super) struct Slice {
     pub(super) block: u32,
     pub(super) start: u32,
     pub(super) len: u32,
+}
+
+/// A slice that another archive says it has, and that something in the new one rests on.
+pub(super) struct Relied {
+    pub(super) number: u32,
+    pub(super) slice: Slice,
+    /// The number of an entry there that has it.
+    pub(super) origin: u32,
 }
 
 /// What a file consists of.
@@ -182,11 +190,32 @@ impl Sequencer {
             return Ok(number);
         }
         let number = self.insert(Slice { checksum, block, start, len })?;
-        if self.adopted.len() == self.adopted.capacity() {
-            reserve(&mut self.adopted, (self.slices.len() / 4).max(1024))?;
-        }
-        self.adopted.push((number, origin));
+        push(&mut self.adopted, (number, origin))?;
         Ok(number)
+    }
+
+    /// The same for a slice that stays where it is, also where an equal one is elsewhere.
+    pub(super) fn adopt_in_place(&mut self, slice: Slice, origin: u32) -> Result<u32> {
+        let Slice { checksum, block, start, len } = slice;
+        let Some(known) = self.find(&checksum) else { return self.adopt(checksum, block, start, len, origin) };
+        let other = &self.slices[known as usize];
+        if (other.block, other.start, other.len) == (block, start, len) {
+            return Ok(known);
+        }
+        let number = self.add(slice)?;
+        push(&mut self.adopted, (number, origin))?;
+        Ok(number)
+    }
+
+    /// Slices so far: the number that the next one gets.
+    pub(super) fn slice_count(&self) -> u32 {
+        self.slices.len() as u32
+    }
+
+    /// The slice with these bytes, where there is one.
+    pub(super) fn find(&self, checksum: &Digest) -> Option<u32> {
+        let same = |number: &u32| self.slices[*number as usize].checksum == *checksum;
+        self.by_checksum.find(key_of(checksum), same).copied()
     }
 
     /// Something in the new archive rests on this slice.
@@ -194,25 +223,22 @@ impl Sequencer {
         if self.adopted.is_empty() || self.adopted.binary_search_by_key(&number, |(slice, _)| *slice).is_err() {
             return Ok(());
         }
-        if self.relied_on.len() == self.relied_on.capacity() {
-            let more = (self.relied_on.len() / 4).max(1024);
-            reserve(&mut self.relied_on, more)?;
-        }
-        self.relied_on.push(number);
-        Ok(())
+        push(&mut self.relied_on, number)
     }
 
-    /// Slices that were adopted and relied on, once each, with their origins: they must be what they are said to be.
-    pub(super) fn take_relied_on(&mut self) -> Vec<(Slice, u32)> {
+    /// Slices that were adopted and relied on, once each: they must be what they are said to be.
+    pub(super) fn take_relied_on(&mut self) -> Result<Vec<Relied>> {
         let mut numbers = std::mem::take(&mut self.relied_on);
         numbers.sort_unstable();
         numbers.dedup();
-        let mut from = 0;
-        let origin = |number: &u32| {
-            from += self.adopted[from..].partition_point(|(slice, _)| slice < number);
-            Some((self.slices[*number as usize], self.adopted.get(from)?.1))
-        };
-        numbers.iter().filter_map(origin).collect()
+        let (mut relied, mut from) = (Vec::new(), 0);
+        reserve(&mut relied, numbers.len())?;
+        for number in numbers {
+            from += self.adopted[from..].partition_point(|(slice, _)| *slice < number);
+            let origin = self.adopted.get(from).map(|(_, origin)| *origin);
+            relied.extend(origin.map(|origin| Relied { number, slice: self.slices[number as usize], origin }));
+        }
+        Ok(relied)
     }
 
     /// A file that consists of slices that were adopted: at offsets, with the hash of the whole where one isn't the whole.
@@ -225,7 +251,10 @@ impl Sequencer {
                 if number >= PARTS {
                     return Err(Error::new(Status::Limit, "the archive has over two billion big files"));
                 }
-                self.parts.push(Parts { slices: slices.to_vec(), hash, ..Parts::default() });
+                let mut held = Vec::new();
+                reserve(&mut held, slices.len())?;
+                held.extend_from_slice(slices);
+                push(&mut self.parts, Parts { slices: held, hash, ..Parts::default() })?;
                 PARTS | number
             }
         };
@@ -403,24 +432,27 @@ impl Sequencer {
         Ok(number)
     }
 
-    fn find(&self, checksum: &Digest) -> Option<u32> {
-        let same = |number: &u32| self.slices[*number as usize].checksum == *checksum;
-        self.by_checksum.find(key_of(checksum), same).copied()
+    fn insert(&mut self, slice: Slice) -> Result<u32> {
+        let number = self.add(slice)?;
+        let slices = &self.slices;
+        let key = |number: &u32| key_of(&slices[*number as usize].checksum);
+        let no_memory = |_| Error::new(Status::NoMemory, "can't allocate room for the checksums of slices");
+        self.by_checksum.try_reserve(1, key).map_err(no_memory)?;
+        self.by_checksum.insert_unique(key_of(&slice.checksum), number, key);
+        Ok(number)
     }
 
-    fn insert(&mut self, slice: Slice) -> Result<u32> {
-        if self.slices.len() == self.slices.capacity() {
-            let more = (self.slices.len() / 4).max(1024);
-            reserve(&mut self.slices, more)?;
-        }
+    /// A slice that stands where nothing can be decoded: it is not looked for.
+    pub(super) fn adopt_unseen(&mut self, slice: Slice) -> Result<u32> {
+        self.add(slice)
+    }
+
+    fn add(&mut self, slice: Slice) -> Result<u32> {
         let number = self.slices.len() as u32;
         if number >= PARTS {
             return Err(Error::new(Status::Limit, "the archive has over two billion slices"));
         }
-        self.slices.push(slice);
-        let slices = &self.slices;
-        let key = |number: &u32| key_of(&slices[*number as usize].checksum);
-        self.by_checksum.insert_unique(key_of(&slice.checksum), number, key);
+        push(&mut self.slices, slice)?;
         Ok(number)
     }
 

@@ -1,32 +1,39 @@
 //! The writer: trees, files, buffers and streams go through one pipeline into one archive.
+//!
+//! ```text
+//! tree     trees
+//! files    files, buffers, streams and other entries, one by one
+//! archive  whole archives
+//! ```
 
-use std::fs::File;
-use std::os::fd::AsFd;
+mod archive;
+mod files;
+mod tree;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use rustix::fs::{FileType, Mode, OFlags, Stat};
+use rustix::fs::Stat;
 
-use crate::beneath::{Root, threads_within_descriptors};
+use crate::archive::Archive;
 use crate::error::{Error, Result, Status};
+use crate::format::container;
 use crate::format::row::EntryKind;
-use crate::format::{container, path};
 use crate::options::{Key, Layout, Options, Overwrite, Profile};
 use crate::pack::append::Existing;
 use crate::pack::base::Base;
-use crate::pack::batch::Batch;
+use crate::pack::carried::Carried;
+use crate::pack::donor::Donor;
 use crate::pack::entries::Entries;
 use crate::pack::entry::NewEntry;
+use crate::pack::exchange;
 use crate::pack::finish::{self, Packed};
-use crate::pack::gather::{Assembly, BigFile, Gatherer};
+use crate::pack::gather::Gatherer;
 use crate::pack::output::{Output, Sink};
 use crate::pack::pipeline::Pipeline;
-use crate::pack::plan::{Class, Plan, plan};
-use crate::pack::scan::{RootRecord, Tree, XattrReader};
-use crate::pack::{exchange, probe, scan};
-use crate::progress::{LogLevel, Phase, Reporter, UNKNOWN};
-use crate::provider::MAX_FILE;
+use crate::pack::scan::RootRecord;
+use crate::progress::{Phase, Reporter, UNKNOWN};
 use crate::stats::Stats;
 
 /// Makes one archive of everything that is added to it.
@@ -54,6 +61,9 @@ pub struct Writer {
     root: Option<RootRecord>,
     /// What unchanged files are taken from, once a tree was added.
     base: Option<Base>,
+    /// Archives that were added: what bytes from elsewhere rest on is proven at the end.
+    donors: Vec<Donor>,
+    carried: Carried,
     skipped: u64,
     state: State,
 }
@@ -124,6 +134,8 @@ impl Writer {
             packing: false,
             root: None,
             base: None,
+            donors: Vec::new(),
+            carried: Carried::default(),
             skipped: 0,
             state: State::Open,
         }
@@ -142,6 +154,18 @@ impl Writer {
     /// The same for a tree that is all that there will be.
     pub(super) fn add_sole_tree(&mut self, source: &Path) -> Result<()> {
         self.call(|writer| writer.take_tree(source, b"", Share::Sole))
+    }
+
+    /// Adds all entries of another archive, with `prefix` in front of each path, as with a tree. Its blobs are copied as they
+    /// are, each after its stored bytes were checked; what is there already is not stored again. Attributes, labels and
+    /// columns come along; an entry without a label gets the one in force. The archive may be dropped by the caller,
+    /// and is held here.
+    ///
+    /// # Errors
+    /// Those of reading it; `E_EXISTS` where paths are taken, unless `duplicate-paths` says otherwise; `E_UNSUPPORTED` for
+    /// what could not be kept, and for format version 3; `E_INVALID_ARGUMENT` for a column of another type than before.
+    pub fn add_archive(&mut self, archive: Arc<dyn AsRef<Archive> + Send + Sync>, prefix: &[u8]) -> Result<()> {
+        self.call(|writer| writer.take_archive(archive, prefix))
     }
 
     /// Adds the file `source`, which may be a symbolic link to it, as `path`, with its mode and modification time, and
@@ -226,260 +250,6 @@ impl Writer {
         result
     }
 
-    fn take_tree(&mut self, source: &Path, prefix: &[u8], share: Share) -> Result<()> {
-        if !prefix.is_empty() {
-            path::check(prefix).map_err(|error| error.with_entry(prefix))?;
-        }
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let directory = rustix::fs::open(source, flags, Mode::empty())
-            .map_err(|e| Error::os("can't open the directory to pack", e).with_path(source))?;
-        let stat =
-            rustix::fs::fstat(&directory).map_err(|e| Error::os("can't look at the directory", e).with_path(source))?;
-        let root = Root::new(directory);
-        let excluded = self.pipeline.output.excluded()?;
-        let threads = threads_within_descriptors(self.options.threads());
-        self.packing = false;
-        let mut tree = scan::scan(source, &root, &excluded, &self.options, threads, &mut self.reporter)?;
-        if let Some(base) = self.options.base().filter(|_| self.base.is_none()) {
-            exchange::check_alone(&self.options, "packing against a base")?;
-            self.base = Some(Base::new(base)?);
-        }
-        let below = if prefix.is_empty() { Vec::new() } else { [prefix, b"/"].concat() };
-        let reads_all = self.reads_all();
-        let survey = |base: &Base| base.survey(&tree, &below, reads_all, &self.options, &mut self.reporter);
-        let reuse = self.base.as_ref().map(survey).transpose()?;
-        let plan = plan(&tree, &self.layout, reuse.as_ref().map_or(&[], |reuse| &reuse.settled))?;
-        let above = NewEntry {
-            mode: Some(tree.root.mode),
-            mtime_ns: Some(tree.root.mtime_ns).filter(|mtime| *mtime != scan::NO_MTIME),
-            ..self.owned(NewEntry::new(prefix, EntryKind::Directory), &stat)
-        };
-        let replace = self.replaces();
-        let mut replaced_root = None;
-        if !prefix.is_empty() {
-            replaced_root = self.entries.check(prefix, EntryKind::Directory, replace)?;
-        }
-        let replaced = self.entries.check_tree(&tree, prefix, replace)?;
-        self.check_existing_tree(&tree, prefix)?;
-        self.begin()?;
-        let longest = plan.longest;
-        if plan.units > 0 {
-            match share {
-                Share::Sole => self.pipeline.start(longest, 1, self.assembled_bytes(&tree, &plan))?,
-                Share::One => self.gatherer.start(&mut self.pipeline)?,
-            }
-        }
-        // From here on the entries are taken, and failures are final.
-        self.pipeline.vital(|pipeline| {
-            self.gatherer.close(pipeline);
-            pipeline.flush(&mut self.reporter)
-        })?;
-        if prefix.is_empty() {
-            self.root = Some(tree.root.clone());
-        } else {
-            self.add_without_bytes(&above, replaced_root)?;
-            tree.root.xattrs.iter().for_each(|set| self.entries.set_xattrs(Arc::clone(set)));
-        }
-        let left_out = std::mem::take(&mut tree.skipped);
-        self.skipped += left_out.len() as u64;
-        self.totals = self.totals.map(|(files, bytes)| {
-            (files + (plan.small.len() + plan.big.len()) as u64, bytes.saturating_add(plan.bytes))
-        });
-        self.go_on_packing()?;
-        let mut batch = Batch::of_tree(tree, plan, prefix, root, self.pipeline.workers());
-        let Writer { entries, pipeline, reporter, base, .. } = self;
-        pipeline.vital(|pipeline| {
-            pipeline.expect(&mut batch, entries.count())?;
-            if let Some((base, reuse)) = base.as_mut().zip(reuse) {
-                base.take_over(&reuse, &batch, pipeline, reporter)?;
-            }
-            let batch = entries.push_tree(batch, replaced)?;
-            let read = pipeline.tree(&batch, reporter);
-            batch.close();
-            read
-        })?;
-        for error in left_out.into_iter().chain(self.pipeline.skipped.drain(..)) {
-            self.options.log(LogLevel::Warning, &format!("left out: {error}"));
-        }
-        Ok(())
-    }
-
-    fn take_file(&mut self, source: &Path, path: &[u8]) -> Result<()> {
-        let named = |error: Error| error.with_path(source);
-        // O_NONBLOCK: opening a FIFO must not wait for a writer.
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-        let file =
-            rustix::fs::open(source, flags, Mode::empty()).map_err(|e| named(Error::os("can't open the file", e)))?;
-        let look = |file: &File| rustix::fs::fstat(file).map_err(|e| Error::os("can't look at the file", e));
-        let file = File::from(file);
-        let before = look(&file).map_err(named)?;
-        if FileType::from_raw_mode(before.st_mode) != FileType::RegularFile {
-            let why = "is not a regular file; add directories as trees, and other kinds by what they are";
-            return Err(named(Error::new(Status::InvalidArgument, why)));
-        }
-        if self.pipeline.output.excluded()?.temporary == (before.st_dev, before.st_ino) {
-            return Err(named(Error::new(Status::InvalidArgument, "is the archive that is being written")));
-        }
-        let xattrs = self.options.flag(Key::Xattrs).then(|| XattrReader::default().read(file.as_fd()));
-        let xattrs = xattrs.transpose().map_err(named)?.flatten();
-        let mut entry = self.owned(NewEntry::file(path), &before);
-        entry.mode = Some(before.st_mode & 0o7777);
-        entry.mtime_ns = Some(scan::mtime(&before)).filter(|mtime| *mtime != scan::NO_MTIME);
-        let changed = || {
-            let why = "the file changed while it was being packed; add it again when nothing writes to it";
-            Error::new(Status::Changed, why)
-        };
-        let size = before.st_size as u64;
-        let mut total = 0u64;
-        let mut read = |buffer: &mut [u8]| loop {
-            match rustix::io::read(&file, &mut *buffer) {
-                Ok(read) => {
-                    total += read as u64;
-                    // Whoever appends faster than this reads would never let it end.
-                    return if total > size { Err(changed()) } else { Ok(read) };
-                }
-                Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(Error::os("can't read the file", error)),
-            }
-        };
-        let mut unchanged = |total: u64| {
-            let after = look(&file)?;
-            let same = total == size && after.st_size as u64 == size && scan::mtime(&after) == scan::mtime(&before);
-            if same { Ok(()) } else { Err(changed()) }
-        };
-        self.take_stream(&entry, &mut read, &mut unchanged).map_err(named)?;
-        xattrs.into_iter().for_each(|set| self.entries.set_xattrs(set));
-        Ok(())
-    }
-
-    fn take_bytes(&mut self, entry: &NewEntry<'_>, bytes: &[u8]) -> Result<()> {
-        entry.check()?;
-        let replaced = self.entries.check(entry.path, entry.kind, self.replaces())?;
-        self.check_existing(entry.path, entry.kind)?;
-        if entry.kind != EntryKind::File {
-            if !bytes.is_empty() {
-                let why = "only a file has bytes";
-                return Err(Error::new(Status::InvalidArgument, why).with_entry(entry.path));
-            }
-            return self.add_without_bytes(entry, replaced);
-        }
-        self.begin_packing(entry)?;
-        if bytes.len() as u64 <= self.layout.small_file {
-            return self.add_small(entry, bytes, replaced);
-        }
-        let (number, mut big) = self.begin_big(entry)?;
-        let windows = bytes.chunks(self.layout.slice_size);
-        let last = windows.len() - 1;
-        let mut whole = Assembly::new(self.pipeline.has_providers());
-        for (at, window) in windows.enumerate() {
-            whole.push(window)?;
-            let Writer { gatherer, pipeline, reporter, .. } = self;
-            let mut buffer = gatherer.buffer(pipeline, reporter)?;
-            buffer[..window.len()].copy_from_slice(window);
-            big.window(buffer, window.len(), Some(at == last), pipeline, reporter)?;
-        }
-        self.end_big(number, entry, &big, replaced);
-        whole.offer(number, entry.path, &mut self.pipeline, &mut self.reporter)
-    }
-
-    /// Takes a file of unknown size. `check` is asked at its end, with its size, before the entry is taken.
-    fn take_stream(
-        &mut self,
-        entry: &NewEntry<'_>,
-        read: &mut dyn FnMut(&mut [u8]) -> Result<usize>,
-        check: &mut dyn FnMut(u64) -> Result<()>,
-    ) -> Result<()> {
-        entry.check()?;
-        let replaced = self.entries.check(entry.path, entry.kind, self.replaces())?;
-        self.check_existing(entry.path, entry.kind)?;
-        self.begin_packing(entry)?;
-        let (small, slice) = (self.layout.small_file as usize, self.layout.slice_size);
-        // Enough to know whether the file is small; buffers are longer by one for that.
-        let decisive = if small < slice { slice } else { small + 1 };
-        let mut buffer = self.gatherer.buffer(&mut self.pipeline, &mut self.reporter)?;
-        let mut filled = match self.fill(&mut buffer[..decisive], read) {
-            Ok(filled) => filled,
-            Err(error) => {
-                self.pipeline.give_back(buffer);
-                return Err(error);
-            }
-        };
-        let mut ended = filled < decisive;
-        if ended && filled <= small {
-            let added = check(filled as u64).and_then(|()| self.add_small(entry, &buffer[..filled], replaced));
-            self.pipeline.give_back(buffer);
-            return added;
-        }
-        let (number, mut big) = self.begin_big(entry)?;
-        let mut whole = Assembly::new(self.pipeline.has_providers());
-        let mut pass = |writer: &mut Writer, big: &mut BigFile| -> Result<()> {
-            loop {
-                while filled > slice {
-                    whole.push(&buffer[..slice])?;
-                    let Writer { gatherer, pipeline, reporter, .. } = &mut *writer;
-                    let mut window = gatherer.buffer(pipeline, reporter)?;
-                    window[..slice].copy_from_slice(&buffer[..slice]);
-                    big.window(window, slice, Some(false), pipeline, reporter)?;
-                    buffer.copy_within(slice..filled, 0);
-                    filled -= slice;
-                }
-                if !ended && filled < slice {
-                    let more = writer.fill(&mut buffer[filled..slice], read)?;
-                    filled += more;
-                    ended = filled < slice;
-                }
-                if ended {
-                    check(big.size() + filled as u64)?;
-                }
-                let Writer { gatherer, pipeline, reporter, .. } = &mut *writer;
-                // Of a full window nobody knows yet whether it is the last.
-                if filled > 0 {
-                    whole.push(&buffer[..filled])?;
-                    big.window(std::mem::take(&mut buffer), filled, ended.then_some(true), pipeline, reporter)?;
-                }
-                if ended {
-                    return Ok(());
-                }
-                buffer = gatherer.buffer(pipeline, reporter)?;
-                filled = writer.fill(&mut buffer[..slice], read)?;
-                ended = filled < slice;
-                if filled == 0 {
-                    check(big.size())?;
-                    return big.end(&mut writer.pipeline, &mut writer.reporter);
-                }
-            }
-        };
-        let passed = pass(self, &mut big);
-        if !buffer.is_empty() {
-            self.pipeline.give_back(buffer);
-        }
-        if let Err(error) = passed {
-            self.entries.leave_out(number);
-            return Err(error);
-        }
-        self.end_big(number, entry, &big, replaced);
-        whole.offer(number, entry.path, &mut self.pipeline, &mut self.reporter)
-    }
-
-    /// Fills the buffer as far as the stream goes.
-    fn fill(&mut self, buffer: &mut [u8], read: &mut dyn FnMut(&mut [u8]) -> Result<usize>) -> Result<usize> {
-        let mut filled = 0;
-        while filled < buffer.len() {
-            let room = &mut buffer[filled..];
-            let most = room.len();
-            match read(room)? {
-                0 => break,
-                got if got <= most => filled += got,
-                got => {
-                    let why = format!("the stream says that it read {got} bytes into room for {most}");
-                    return Err(Error::refused(Status::Callback, "stream.count", why));
-                }
-            }
-            self.reporter.tick(None)?;
-        }
-        Ok(filled)
-    }
-
     fn add_without_bytes(&mut self, entry: &NewEntry<'_>, replaced: Option<u32>) -> Result<()> {
         let file = if entry.kind == EntryKind::Hardlink { Some(self.entries.link_target(entry)?) } else { None };
         let number = self.entries.push(entry, 0)?;
@@ -491,69 +261,13 @@ impl Writer {
         Ok(())
     }
 
-    fn add_small(&mut self, entry: &NewEntry<'_>, bytes: &[u8], replaced: Option<u32>) -> Result<()> {
-        let class = if self.is_packed(entry) { Class::Packed } else { Class::Ordinary };
-        let Writer { entries, gatherer, pipeline, reporter, .. } = self;
-        pipeline.vital(|pipeline| {
-            let number = entries.push(entry, bytes.len() as u64)?;
-            pipeline.sequencer.expect_entries(1)?;
-            pipeline.recorder.iter_mut().for_each(|recorder| recorder.single(number, entry, bytes.len() as u64));
-            gatherer.small((number, entry.path), class, bytes, pipeline, reporter)?;
-            entries.settle(number, entry.path, replaced);
-            Ok(())
-        })
-    }
-
-    fn begin_big(&mut self, entry: &NewEntry<'_>) -> Result<(u32, BigFile)> {
-        let Writer { entries, pipeline, .. } = self;
-        let (number, part) = pipeline.vital(|pipeline| {
-            let number = entries.push(entry, 0)?;
-            pipeline.sequencer.expect_entries(1)?;
-            pipeline.recorder.iter_mut().for_each(|recorder| recorder.single(number, entry, 0));
-            Ok((number, pipeline.sequencer.expect_windows(number)?))
-        })?;
-        let packed = probe::is_packed_extension(path::extension(path::split(entry.path).1));
-        Ok((number, BigFile::new(part, packed)))
-    }
-
-    fn end_big(&mut self, number: u32, entry: &NewEntry<'_>, big: &BigFile, replaced: Option<u32>) {
-        self.entries.set_size(number, big.size());
-        self.entries.settle(number, entry.path, replaced);
-    }
-
-    fn is_packed(&self, entry: &NewEntry<'_>) -> bool {
-        !self.layout.no_skip && probe::is_packed_extension(path::extension(path::split(entry.path).1))
-    }
-
     fn owned<'a>(&self, entry: NewEntry<'a>, stat: &Stat) -> NewEntry<'a> {
         let owned = self.options.flag(Key::RecordIds);
         NewEntry { uid: owned.then_some(stat.st_uid), gid: owned.then_some(stat.st_gid), ..entry }
     }
 
-    /// Whether files that are as in the base are read all the same: to be compared, or for providers.
-    fn reads_all(&self) -> bool {
-        self.options.get(Key::BaseCheck) == 1 || !self.options.providers().is_empty()
-    }
-
-    /// Most bytes of the files of a tree that are put together for providers at a time: one that ends and one that begins.
-    fn assembled_bytes(&self, tree: &Tree, plan: &Plan) -> usize {
-        if self.options.providers().is_empty() {
-            return 0;
-        }
-        let sizes = plan.big.iter().filter(|file| file.windows > 1).map(|file| tree.records[file.record as usize].size);
-        2 * sizes.filter(|size| *size <= MAX_FILE).max().unwrap_or(0) as usize
-    }
-
     fn replaces(&self) -> bool {
         self.options.get(Key::DuplicatePaths) == 1
-    }
-
-    fn begin_packing(&mut self, entry: &NewEntry<'_>) -> Result<()> {
-        // What may fail for want of memory comes before anything is taken.
-        self.gatherer.start(&mut self.pipeline)?;
-        self.begin()?;
-        self.totals = None;
-        if self.packing { self.reporter.tick(Some(entry.path)) } else { self.go_on_packing() }
     }
 
     fn go_on_packing(&mut self) -> Result<()> {
@@ -569,24 +283,6 @@ impl Writer {
         }
     }
 
-    fn check_existing_tree(&self, tree: &scan::Tree, prefix: &[u8]) -> Result<()> {
-        if self.pipeline.existing.is_none() {
-            return Ok(());
-        }
-        let mut path = prefix.to_vec();
-        if !prefix.is_empty() {
-            self.check_existing(prefix, EntryKind::Directory)?;
-            path.push(b'/');
-        }
-        let start = path.len();
-        for record in tree.records.iter().filter(|record| !record.skipped) {
-            path.truncate(start);
-            tree.names.append_path(record.name, &mut path);
-            self.check_existing(&path, record.kind)?;
-        }
-        Ok(())
-    }
-
     /// Writes the head, once. Version 3 has none.
     fn begin(&mut self) -> Result<()> {
         let has_head = self.layout.profile == Profile::Version4;
@@ -598,12 +294,13 @@ impl Writer {
 
     /// Checks what other archives say of their bytes, as far as the new one rests on it.
     fn check_relied_on(&mut self) -> Result<()> {
-        let Writer { pipeline, base, options, reporter, .. } = self;
-        let slices = pipeline.sequencer.take_relied_on();
-        if let Some(existing) = pipeline.existing.as_ref().filter(|_| !slices.is_empty()) {
-            existing.check(&slices, &pipeline.written, options, reporter)?;
+        let Writer { pipeline, base, donors, options, reporter, .. } = self;
+        let relied = pipeline.sequencer.take_relied_on()?;
+        if let Some(existing) = pipeline.existing.as_ref().filter(|_| !relied.is_empty()) {
+            existing.check(&relied, &pipeline.written, options, reporter)?;
         }
-        base.as_mut().map_or(Ok(()), |base| base.check(&slices, &pipeline.written, options, reporter))
+        base.iter_mut().try_for_each(|base| base.check(&relied, &pipeline.written, options, reporter))?;
+        donors.iter_mut().try_for_each(|donor| donor.check(&relied, &pipeline.written, options, reporter))
     }
 
     fn complete(&mut self) -> Result<Stats> {
@@ -620,8 +317,9 @@ impl Writer {
         self.pipeline.record()?;
         let Pipeline { output, sequencer, written, claims, existing, recorder, .. } = &mut self.pipeline;
         let existing = existing.as_ref();
-        let (entries, root) = (&self.entries, self.root.as_ref());
-        let packed = Packed { entries, sequencer, written, claims, existing, root, recorder: recorder.as_mut() };
+        let (entries, carried, root) = (&self.entries, &self.carried, self.root.as_ref());
+        let recorder = recorder.as_mut();
+        let packed = Packed { entries, sequencer, written, claims, carried, existing, root, recorder };
         let finish = if self.layout.profile == Profile::Version3 { exchange::finish } else { finish::finish };
         let mut stats = finish(packed, stats, &self.options, output, &mut self.reporter)?;
         if let Some(existing) = existing {

@@ -214,4 +214,26 @@ cmp twice/file back4/file || wrong "compact changed a file"
 [ $((before - $(wc -c < packed.znippy))) -ge 300000 ] || wrong "compact left what nobody uses"
 run 2 compact packed.znippy tree
 
+# Merged: the union, without a name twice; what several have is stored once.
+mkdir -p parts/one/usr parts/two/usr
+head -c 3000000 /dev/urandom > parts/one/usr/noise
+cp parts/one/usr/noise parts/two/usr/again
+echo one > parts/one/usr/one
+echo two > parts/two/usr/two
+run 0 pack -q parts/one one.znippy
+run 0 pack -q -l 9 parts/two two.znippy
+run 0 merge -q merged.znippy one.znippy two.znippy
+run 0 verify -q merged.znippy
+run 0 unpack -q merged.znippy back5
+cat parts/one/usr/noise parts/one/usr/one parts/two/usr/again parts/two/usr/two > wanted
+cat back5/usr/noise back5/usr/one back5/usr/again back5/usr/two | cmp - wanted || wrong "merge changed a file"
+[ "$(wc -c < merged.znippy)" -lt 3200000 ] || wrong "merge stored twice what both have"
+run 1 merge -q merged.znippy one.znippy two.znippy
+run 1 merge -qf merged.znippy one.znippy one.znippy
+grep -q 'usr/noise' err || wrong "merge doesn't name the path that two archives have"
+run 0 merge -qf --replace merged.znippy one.znippy two.znippy one.znippy
+run 1 merge -q new.znippy one.znippy missing.znippy
+[ ! -e new.znippy ] || wrong "merge left half an archive"
+run 2 merge merged.znippy
+
 finish

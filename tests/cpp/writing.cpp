@@ -78,6 +78,34 @@ TEST(refusals_leave_the_writer_usable) {
     CHECK(reader.size() == 2 && reader.read("a").view() == "first" && reader.read("c").view() == "after all");
 }
 
+TEST(archives_are_added_from_readers_that_go) {
+    packed fixture;
+    znippy::writer writer(fixture.place / "merged.znippy");
+    {
+        znippy::reader reader(fixture.archive);
+        writer.add_archive(reader).add_archive(reader, "again");
+        THROWS(znippy::error, writer.add_archive(reader), caught.status() == ZNIPPY_E_EXISTS);
+    }
+    // What a function throws comes out of the call that needed its bytes.
+    bool broken = false;
+    std::string bytes = read_file(fixture.archive);
+    znippy::reader reader = znippy::reader::open_source(bytes.size(), [&](std::uint64_t offset, void *data, std::size_t size) {
+        if (broken)
+            throw full{4};
+        return bytes.copy(static_cast<char *>(data), size, static_cast<std::size_t>(offset));
+    });
+    broken = true;
+    znippy::writer other(fixture.place / "other.znippy");
+    THROWS(full, other.add_archive(reader), caught.value == 4);
+    broken = false;
+    writer.add_archive(reader, "third");
+    writer.finish();
+    znippy::reader merged(fixture.place / "merged.znippy");
+    merged.verify();
+    CHECK(merged.read("dir/a.txt").str() == merged.read("again/dir/a.txt").str());
+    CHECK(merged.read("third/dir/a.txt").view() == "first file");
+}
+
 TEST(a_writer_that_goes_leaves_nothing) {
     scratch place;
     std::filesystem::create_directory(place / "out");

@@ -34,7 +34,7 @@ GOOD = {
     "prefix_len": "3", "name": '"level"', "data": '"abc"', "len": "3", "key": "ZNIPPY_OPT_LEVEL", "value": "3",
     "status": "0", "max_level": "2", "column": "0", "position": "0", "index": "0", "offset": "0", "first": "0",
     "capacity": "10", "fd": "open(archive, O_RDONLY)", "buffer": "room", "options": "options", "reader": "reader",
-    "other": "reader", "base": "reader", "listing": "listing", "diff": "diff", "cancel": "cancel", "error": "error",
+    "other": "reader", "base": "reader", "archive": "reader", "listing": "listing", "diff": "diff", "cancel": "cancel", "error": "error",
     "writer": "writer", "row": "row", "user_data": "NULL", "release": "NULL", "digest_out": "digest",
     "repo": '"abc"', "repo_len": "3", "number": "0",
 }

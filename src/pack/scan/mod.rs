@@ -23,6 +23,7 @@ use std::sync::Arc;
 
 use rustix::fs::Stat;
 
+use crate::archive::Archive;
 use crate::beneath::Root;
 use crate::error::{Error, Result, reserve};
 use crate::format::row::EntryKind;
@@ -91,6 +92,16 @@ pub(super) struct RootRecord {
     pub(super) mode: u32,
     pub(super) mtime_ns: i64,
     pub(super) xattrs: Option<Arc<[u8]>>,
+}
+
+impl RootRecord {
+    /// What an archive records of its root; its extended attributes are known from elsewhere.
+    pub(super) fn of_archive(archive: &Archive, xattrs: Option<Arc<[u8]>>) -> Option<RootRecord> {
+        let metadata = &archive.manifest().metadata;
+        let mode = u32::from_str_radix(metadata.get("root_mode")?, 8).ok().filter(|mode| *mode <= 0o7777)?;
+        let mtime = metadata.get("root_mtime_ns").and_then(|value| value.parse().ok());
+        Some(RootRecord { mode, mtime_ns: mtime.unwrap_or(NO_MTIME), xattrs })
+    }
 }
 
 /// What the scan found, in order of path.
