@@ -6,6 +6,8 @@
 #
 # dpkg-buildpackage does not look for cargo among Debian's packages (-d): Debian 12 has an older one than is needed.
 set -eu -o pipefail
+grep -qx 'ID=debian' /etc/os-release || { echo "check-debian: this is not Debian"; exit 77; }
+[ "$(id -u)" -eq 0 ] || { echo "check-debian: a chroot needs root"; exit 77; }
 cd "$(dirname "$0")/.."
 root=$PWD
 keep=${1:-}
@@ -42,10 +44,11 @@ lintian --fail-on error,warning --tag-display-limit 0 --allow-root \
     --suppress-tags bogus-mail-host,bogus-mail-host-in-debian-changelog "$work"/*.changes
 
 echo "== clean chroot"
-mirror=$(sed -n 's/^URIs: *\([^ ]*\).*/\1/p; s/^deb \(\[[^]]*\] \)\{0,1\}\([^ ]*\) .*/\2/p' /etc/apt/sources.list \
-    /etc/apt/sources.list.d/* 2> /dev/null | head -1)
 # shellcheck source=/dev/null
-suite=$(. /etc/os-release && echo "$VERSION_CODENAME")
+suite=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
+# Where apt takes this system from.
+mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Label: Debian' "Codename: $suite" | sort -u | head -1)
+[ -n "$mirror" ] || { echo "check-debian: apt knows no Debian mirror of '$suite'" >&2; exit 77; }
 debootstrap --variant=minbase --include=gcc,libc6-dev,pkg-config "$suite" "$work/chroot" "$mirror" > "$work/debootstrap.log" 2>&1 ||
     { tail -20 "$work/debootstrap.log"; exit 1; }
 cp "$work"/*.deb packaging/debian/tests/smoke "$work/chroot/var/tmp/"
