@@ -1732,7 +1732,10 @@ znippy_status znippy_options_set_base(znippy_options *options,
  * begins, whatever it returns, save for a struct_size that is too small; provider->release gives it back once: on
  * failure before the call returns, else when the last options and jobs that share it are gone. Threads: one at a
  * time; the callbacks run on the library's threads, and jobs that share a provider without
- * ZNIPPY_PROVIDER_CONCURRENT take turns; one that begins inside a callback of such a provider is ZNIPPY_E_BUSY.
+ * ZNIPPY_PROVIDER_CONCURRENT take turns; one that begins inside a callback of such a provider is ZNIPPY_E_BUSY. A callback
+ * of such a provider must not wait for another thread that packs with the same provider: that job waits for its turn,
+ * which comes when the callback returns, and neither would end. A cancel does not end it, for the library can't leave a
+ * callback. With ZNIPPY_PROVIDER_CONCURRENT, or another provider for that thread, nothing waits.
  * Errors: ZNIPPY_E_INVALID_ARGUMENT for a malformed table, and for names of columns that are taken.
  */
 ZNIPPY_API

@@ -31,7 +31,10 @@ impl Opaque for znippy_row {
 /// begins, whatever it returns, save for a struct_size that is too small; provider->release gives it back once: on
 /// failure before the call returns, else when the last options and jobs that share it are gone. Threads: one at a
 /// time; the callbacks run on the library's threads, and jobs that share a provider without
-/// ZNIPPY_PROVIDER_CONCURRENT take turns; one that begins inside a callback of such a provider is ZNIPPY_E_BUSY.
+/// ZNIPPY_PROVIDER_CONCURRENT take turns; one that begins inside a callback of such a provider is ZNIPPY_E_BUSY. A callback
+/// of such a provider must not wait for another thread that packs with the same provider: that job waits for its turn,
+/// which comes when the callback returns, and neither would end. A cancel does not end it, for the library can't leave a
+/// callback. With ZNIPPY_PROVIDER_CONCURRENT, or another provider for that thread, nothing waits.
 /// Errors: ZNIPPY_E_INVALID_ARGUMENT for a malformed table, and for names of columns that are taken.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn znippy_options_add_provider(
@@ -479,6 +482,33 @@ mod tests {
             let most = host.most.into_inner();
             assert!(if expected == 1 { most == 1 } else { most >= expected }, "{most}");
         }
+    }
+
+    #[test]
+    fn jobs_that_share_a_provider_take_turns_and_all_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| CString::new(folder.path().join(name).to_str().unwrap()).unwrap();
+        std::fs::create_dir(folder.path().join("tree")).unwrap();
+        (0..20).for_each(|number| std::fs::write(folder.path().join(format!("tree/{number}")), "bytes").unwrap());
+        let (host, columns) = (Host::default(), columns_of_two());
+        let good = table(&host, &columns);
+        // SAFETY: live handles and tables; jobs only read the options.
+        unsafe {
+            let options = znippy_options_new();
+            assert_eq!(znippy_options_add_provider(options, &raw const good, ptr::null_mut()), ZNIPPY_OK);
+            let shared = options as usize;
+            let jobs: Vec<_> = (0..3).map(|job| (path("tree"), path(&format!("archive {job}")))).collect();
+            let packs = jobs.into_iter().map(|(source, archive)| {
+                std::thread::spawn(move || {
+                    let options = shared as *const znippy_options;
+                    znippy_compress_dir(source.as_ptr(), archive.as_ptr(), options, ptr::null_mut(), ptr::null_mut())
+                })
+            });
+            let packs: Vec<_> = packs.collect();
+            assert!(packs.into_iter().all(|pack| pack.join().unwrap() == ZNIPPY_OK));
+            znippy_options_free(options);
+        }
+        assert_eq!(host.most.load(Ordering::SeqCst), 1);
     }
 
     /// A host that packs a directory with its own options in `extract`, and notes what comes of it.

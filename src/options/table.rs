@@ -105,7 +105,7 @@ option_table! {
     OnError = 10, "on-error", Choice, 0, 0, 1, PACK, false,
         "What to do with a source file that can't be read or changes while it is read: 0 fail, 1 leave it out and count it.";
     MemoryLimit = 11, "memory-limit", Int, 0, 0, i64::MAX, PACK | EXTRACT | READ | VERIFY, false,
-        "Most bytes for buffers and contexts; 0: packing takes what its level and block sizes need, everything else 32 MiB and 96 MiB a thread. A limit lowers threads, never changes bytes. Opening an archive of format version 3 reads its index, which a limit bounds too.";
+        "Most bytes for buffers and contexts; 0: packing takes what its level and block sizes need, everything else 32 MiB and 96 MiB a thread. A limit lowers threads, never changes bytes. Files that metadata providers get whole count: 128 MiB and a slice a buffer. Opening an archive of format version 3 reads its index, which a limit bounds too.";
     RecordIds = 12, "record-ids", Flag, 0, 0, 1, PACK, true,
         "Record numeric user and group ids.";
     Repo = 13, "repo", Bytes, 0, 0, 4096, PACK, false,

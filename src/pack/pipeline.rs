@@ -180,7 +180,8 @@ impl Pipeline {
     }
 
     /// Starts the workers for units of at most `longest` bytes, unless they are there. `parked` buffers may be kept for
-    /// long without work on them, and `assembled` bytes hold files that providers want whole.
+    /// long without work on them, and `assembled` bytes hold files that providers want whole, beside those that are as a
+    /// whole in buffers meanwhile.
     ///
     /// # Errors
     /// `E_LIMIT` where the memory limit has no room for one worker.
@@ -546,7 +547,9 @@ fn budget(options: &Options, layout: &Layout, longest: usize, parked: usize, ass
         return Ok(full(wanted));
     }
     let cost = |budget: &Budget| {
-        let buffers = budget.buffers * (longest + codec::bound(longest));
+        // Of the files that are put together all but the first and the last have all of their windows in buffers.
+        let together = if assembled > 0 { longest } else { 0 };
+        let buffers = budget.buffers * (longest + codec::bound(longest) + together);
         budget.threads * context_bytes(layout.level) + buffers + assembled
     };
     let least = Budget { threads: 1, buffers: 2 + parked };
@@ -569,5 +572,27 @@ fn context_bytes(level: i32) -> usize {
         10..=15 => 64 * MIB,
         16..=19 => 128 * MIB,
         _ => 1024 * MIB,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_that_providers_want_whole_are_within_the_memory_limit() {
+        let mut options = Options::new();
+        options.set(Key::Threads, 8).unwrap().set(Key::MemoryLimit, 400 << 20).unwrap();
+        let (layout, longest) = (options.layout(), 4 << 20);
+        let plain = budget(&options, &layout, longest, 1, 0).unwrap();
+        let with = budget(&options, &layout, longest, 1, 128 << 20).unwrap();
+        assert!(with.threads < plain.threads && plain.threads == 8, "{plain:?} {with:?}");
+        // Two files of the longest kind at the ends, and as much between them as there are buffers.
+        let together = (128 << 20) + with.buffers * longest;
+        let rest = with.buffers * (longest + codec::bound(longest)) + with.threads * context_bytes(3);
+        assert!(together + rest <= 400 << 20);
+        options.set(Key::MemoryLimit, 100 << 20).unwrap();
+        assert_eq!(budget(&options, &layout, longest, 1, 128 << 20).unwrap_err().status(), Status::Limit);
+        budget(&options, &layout, longest, 1, 0).unwrap();
     }
 }
