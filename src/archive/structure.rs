@@ -71,9 +71,10 @@ impl StructureWalk {
         }
         // Between `a` and `a/b` stand only paths that start with `a`, such as `a-b`: what the next path doesn't
         // start with is done with.
-        let common = self.path.iter().zip(row.path).take_while(|(a, b)| a == b).count();
-        self.blocking.retain(|length| usize::from(*length) <= common);
-        let slashes = row.path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
+        let before = &self.path;
+        self.blocking.retain(|length| row.path.get(..usize::from(*length)) == before.get(..usize::from(*length)));
+        let above = if self.blocking.is_empty() { &[][..] } else { row.path };
+        let slashes = above.iter().enumerate().filter(|(_, byte)| **byte == b'/');
         for (at, _) in slashes {
             if self.blocking.binary_search(&(at as u16)).is_ok() {
                 return Err(Error::corrupt("index.parent", "the entry lies below something that is not a directory"));

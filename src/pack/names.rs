@@ -96,18 +96,17 @@ impl Names {
         if a.directory == b.directory {
             return self.name(a).cmp(self.name(b));
         }
-        self.bytes(a).cmp(self.bytes(b))
+        compare(self.parts(a), self.parts(b))
     }
 
     /// A whole path and another one that isn't held here.
     pub(super) fn compare_with(&self, name: Name, other: &[u8]) -> std::cmp::Ordering {
-        self.bytes(name).cmp(other)
+        compare(self.parts(name), [other, b"", b""])
     }
 
-    fn bytes(&self, name: Name) -> impl Iterator<Item = &u8> {
+    fn parts(&self, name: Name) -> [&[u8]; 3] {
         let directory = self.directory(name.directory);
-        let slash: &[u8] = if directory.is_empty() { b"" } else { b"/" };
-        directory.iter().chain(slash).chain(self.name(name))
+        [directory, if directory.is_empty() { b"" } else { b"/" }, self.name(name)]
     }
 
     fn directory_number(&mut self, directory: &[u8]) -> Result<u32> {
@@ -142,19 +141,45 @@ impl Names {
     }
 }
 
+/// Two paths that are given in parts. By whole parts, since byte by byte this was most of sorting a tree.
+fn compare(a: [&[u8]; 3], b: [&[u8]; 3]) -> std::cmp::Ordering {
+    let ([mut left, a @ ..], [mut right, b @ ..]) = (a, b);
+    let (mut a, mut b) = (a.into_iter(), b.into_iter());
+    loop {
+        while let (true, Some(next)) = (left.is_empty(), a.as_slice().first()) {
+            left = next;
+            a.next();
+        }
+        while let (true, Some(next)) = (right.is_empty(), b.as_slice().first()) {
+            right = next;
+            b.next();
+        }
+        let len = left.len().min(right.len());
+        if len == 0 {
+            return left.len().cmp(&right.len());
+        }
+        match left[..len].cmp(&right[..len]) {
+            std::cmp::Ordering::Equal => (left, right) = (&left[len..], &right[len..]),
+            other => return other,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn paths_come_back_and_compare_byte_by_byte() {
-        let paths: &[&[u8]] = &[b"a", b"a-b", b"a/b", b"a/b/c", b"a/b-c", b"b", b"\xff/x"];
+        let paths: &[&[u8]] =
+            &[b"a", b"a-b", b"a/b", b"a/b/c", b"a/b-c", b"b", b"\xff/x", b"a/b/c/d", b"a/b/cc", b"aa/b", b"a/bb/c"];
         let mut names = Names::new();
         let taken: Vec<Name> = paths.iter().map(|path| names.add(path).expect("memory")).collect();
         for (i, path) in paths.iter().enumerate() {
             assert_eq!(names.to_path(taken[i]), *path);
             for (j, other) in paths.iter().enumerate() {
                 assert_eq!(names.compare(taken[i], taken[j]), path.cmp(other));
+                assert_eq!(names.compare_with(taken[i], other), path.cmp(other));
             }
         }
     }
