@@ -237,6 +237,21 @@ func (a *Archive) ReadAt(index uint64, p []byte, offset int64) (int, error) {
 	return a.readAt(index, p, offset, "read", "")
 }
 
+// FindData is the first run of bytes at or after offset that is no hole. Both are the entry's size where there is none.
+func (a *Archive) FindData(index, offset uint64) (start, end uint64, err error) {
+	const op = "find data"
+	if !a.acquire() {
+		return 0, 0, closed(op)
+	}
+	defer a.release()
+	var from, to C.uint64_t
+	var object *C.znippy_error
+	if status := C.znippy_reader_find_data(a.reader, C.uint64_t(index), C.uint64_t(offset), &from, &to, &object); status < 0 {
+		return 0, 0, a.fail(op, a.path, status, object)
+	}
+	return uint64(from), uint64(to), nil
+}
+
 // ReadEntry is all bytes of an entry. The context is looked at between pieces of a few MiB.
 func (a *Archive) ReadEntry(ctx context.Context, index uint64) ([]byte, error) {
 	entry, err := a.Entry(index)

@@ -140,7 +140,8 @@ func (w *Writer) AddFile(src, path string) error {
 	})
 }
 
-// Add adds an entry with these bytes, or without bytes one of any kind.
+// Add adds an entry with these bytes, or without bytes one of any kind. A directory with an empty path is the archive's own root:
+// its mode and time are recorded, and it is no entry.
 func (w *Writer) Add(header Header, data []byte) error {
 	info, err := header.record()
 	if err != nil {
@@ -149,6 +150,14 @@ func (w *Writer) Add(header Header, data []byte) error {
 	return w.do("add", header.Path, func(object **C.znippy_error) C.znippy_status {
 		return C.zgo_add_buffer(w.writer, &info, stringPointer(header.Path), C.size_t(len(header.Path)),
 			stringPointer(header.LinkTarget), C.size_t(len(header.LinkTarget)), bytesPointer(data), C.size_t(len(data)), object)
+	})
+}
+
+// SetXattr gives what the last call added, which was Add or AddReader, an extended attribute.
+func (w *Writer) SetXattr(name string, value []byte) error {
+	return w.do("set xattr", name, func(object **C.znippy_error) C.znippy_status {
+		return C.znippy_writer_set_xattr(w.writer, stringPointer(name), C.size_t(len(name)), bytesPointer(value),
+			C.size_t(len(value)), object)
 	})
 }
 

@@ -54,6 +54,29 @@ func TestWriterMakesTheSameBytesIntoFileAndStream(t *testing.T) {
 	}
 }
 
+func TestAttributesOfEntriesAndOfTheRoot(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "x")
+	w, err := znippy.Create(name)
+	check(t, err)
+	if err := w.SetXattr("user.x", nil); !errors.Is(err, znippy.InvalidState) {
+		t.Errorf("an attribute of nothing: %v", err)
+	}
+	check(t, w.Add(znippy.Header{Path: "zeros"}, append(make([]byte, 1<<20), "end"...)))
+	check(t, w.SetXattr("user.x", []byte("value")))
+	check(t, w.SetXattr("user.y", nil))
+	check(t, w.Add(znippy.Header{Mode: fs.ModeDir | 0o710}, nil))
+	check(t, second(w.Finish()))
+	a := open(t, name)
+	mode, _ := a.Metadata("root_mode")
+	equal(t, "mode of the root", mode, "710")
+	start, end, err := a.FindData(0, 0)
+	check(t, err)
+	equal(t, "start and end", [2]uint64{start, end}, [2]uint64{1 << 20, 1<<20 + 3})
+	if _, _, err := a.FindData(1, 0); !errors.Is(err, znippy.InvalidArgument) {
+		t.Errorf("data of no entry: %v", err)
+	}
+}
+
 func TestUnfinishedWriterLeavesNothing(t *testing.T) {
 	dir := t.TempDir()
 	w, err := znippy.Create(filepath.Join(dir, "x"))

@@ -1983,6 +1983,8 @@ znippy_status znippy_writer_add_file(znippy_writer *writer,
  * of links (of a hard link: the path of a file that was added before), and mode, mtime_ns, uid, gid and rdev as far as
  * flags name them; what flags don't name is not recorded. So the record of an entry of another archive will do.
  *
+ * A directory with path_len 0 is the archive's own root: its mode and mtime_ns are recorded, and it is no entry.
+ *
  * Ownership: takes nothing; meta and bytes may go when this returns. Threads: one at a time.
  * Errors: ZNIPPY_E_EXISTS where the path was added before, unless both are directories or ZNIPPY_OPT_DUPLICATE_PATHS
  * says otherwise,
@@ -2010,6 +2012,23 @@ znippy_status znippy_writer_add_stream(znippy_writer *writer,
                                        const znippy_entry_info *meta,
                                        const znippy_stream *stream,
                                        znippy_error **err);
+
+/**
+ * Gives what the last call added an extended attribute, such as "user.mime_type", whatever ZNIPPY_OPT_XATTRS says. The
+ * last call was znippy_writer_add_buffer(), znippy_writer_add_stream() or this one. Access control lists,
+ * capabilities and labels are attributes too, with the values that the kernel gives them.
+ *
+ * Ownership: the bytes are copied. Threads: one at a time.
+ * Errors: ZNIPPY_E_INVALID_STATE where the last call failed or added something else, ZNIPPY_E_LIMIT for a name that is
+ * empty, has over 255 bytes or was given before, and for a value of over 64 KiB, ZNIPPY_E_INVALID_ARGUMENT.
+ */
+ZNIPPY_API
+znippy_status znippy_writer_set_xattr(znippy_writer *writer,
+                                      const char *name,
+                                      size_t name_len,
+                                      const void *value,
+                                      size_t value_len,
+                                      znippy_error **err);
 
 /**
  * Writes what is left and the index, joins the threads, and gives the archive its name, or calls the sink's finish.
@@ -2187,6 +2206,21 @@ znippy_status znippy_reader_read_at(const znippy_reader *reader,
                                     size_t len,
                                     size_t *read_out,
                                     znippy_error **err);
+
+/**
+ * The first run of bytes at or after offset that is no hole: from `*start_out` up to `*end_out`. Both are the entry's
+ * size where nothing but a hole, or nothing, follows. What lies in holes reads as zeros. No block is read.
+ *
+ * Ownership: takes nothing. Threads: any number.
+ * Errors: any of I/O and format, ZNIPPY_E_INVALID_ARGUMENT, ZNIPPY_E_BUSY.
+ */
+ZNIPPY_API
+znippy_status znippy_reader_find_data(const znippy_reader *reader,
+                                      uint64_t index,
+                                      uint64_t offset,
+                                      uint64_t *start_out,
+                                      uint64_t *end_out,
+                                      znippy_error **err);
 
 /**
  * Reads a whole entry into memory of the library; entries of more than ZNIPPY_OPT_MAX_ENTRY_SIZE bytes are

@@ -274,6 +274,15 @@ public:
         return len;
     }
 
+    /** The first run of bytes at or after offset that is no hole, from its start to its end; empty where there is none. */
+    std::pair<std::uint64_t, std::uint64_t> find_data(std::uint64_t index, std::uint64_t offset) const {
+        std::pair<std::uint64_t, std::uint64_t> run(0, 0);
+        ask([&](znippy_error **err) {
+            return znippy_reader_find_data(get(), index, offset, &run.first, &run.second, err);
+        });
+        return run;
+    }
+
     /** Reads a whole entry. */
     buffer read(std::uint64_t index, options_ref options = {}) const {
         znippy_buffer raw{nullptr, 0, 0};

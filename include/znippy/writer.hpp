@@ -146,6 +146,16 @@ public:
         return add(described(kind, path, attributes), const_bytes(nullptr, 0));
     }
 
+    /** Gives the archive's own root a mode, and a time where there is one; it is no entry. */
+    writer &set_root(const attributes &attributes) { return add_special(ZNIPPY_KIND_DIRECTORY, {}, attributes); }
+
+    /** Gives what the last call added, by its bytes or from a stream, an extended attribute. */
+    writer &set_xattr(std::string_view name, const_bytes value) {
+        return ask([&](znippy_error **err) {
+            return znippy_writer_set_xattr(get(), name.data(), name.size(), value.data(), value.size(), err);
+        });
+    }
+
     /** Writes what is left and gives the archive its name. The writer is of no use afterwards. */
     stats finish() {
         detail::call call(nullptr, &boxes_);

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashSet;
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::archive::Archive;
@@ -28,6 +29,32 @@ impl Archive {
             self.fill(&place, offset, &mut buffer[..len]).map_err(named)?;
         }
         Ok(len)
+    }
+
+    /// The first run of bytes at or after `offset` that is no hole; it is empty, at the entry's end, where there is none.
+    ///
+    /// # Errors
+    /// As for [`Archive::read_at`], save that no block is read.
+    pub fn find_data(&self, index: u64, offset: u64) -> Result<Range<u64>> {
+        let place = self.place(index)?;
+        let named = |error: Error| error.with_entry(place.first_row().path);
+        let size = readable_size(&place).map_err(named)?;
+        let mut run = size..size;
+        self.visit_rows(&place, offset, |row| {
+            let end = row.offset.saturating_add(row.size).min(size);
+            if row.size == 0 || end <= offset {
+                return Ok(true);
+            }
+            if run.is_empty() {
+                run = row.offset.max(offset)..end;
+                return Ok(true);
+            }
+            let goes_on = row.offset <= run.end;
+            run.end = if goes_on { end.max(run.end) } else { run.end };
+            Ok(goes_on)
+        })
+        .map_err(named)?;
+        Ok(run)
     }
 
     /// A whole entry. Entries of more than `limit` bytes are refused with `E_LIMIT`.

@@ -104,6 +104,36 @@ pub unsafe extern "C" fn znippy_reader_read_at(
     unsafe { guarded(err, body) }
 }
 
+/// The first run of bytes at or after offset that is no hole: from `*start_out` up to `*end_out`. Both are the entry's
+/// size where nothing but a hole, or nothing, follows. What lies in holes reads as zeros. No block is read.
+///
+/// Ownership: takes nothing. Threads: any number.
+/// Errors: any of I/O and format, ZNIPPY_E_INVALID_ARGUMENT, ZNIPPY_E_BUSY.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn znippy_reader_find_data(
+    reader: *const znippy_reader,
+    index: u64,
+    offset: u64,
+    start_out: *mut u64,
+    end_out: *mut u64,
+    err: *mut *mut znippy_error,
+) -> znippy_status {
+    let body = || {
+        // SAFETY: null or as the header demands.
+        let reader = unsafe { Call::begin(reader) }?;
+        let (start, end) = (required(start_out, "start_out")?, required(end_out, "end_out")?);
+        let run = reader.ask(|archive| archive.find_data(index, offset))?;
+        // SAFETY: not null, and writable as the header demands.
+        unsafe {
+            start.write(run.start);
+            end.write(run.end);
+        }
+        Ok(())
+    };
+    // SAFETY: null or writable as the header demands.
+    unsafe { guarded(err, body) }
+}
+
 /// Reads a whole entry into memory of the library; entries of more than ZNIPPY_OPT_MAX_ENTRY_SIZE bytes are
 /// refused.
 ///

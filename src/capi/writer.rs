@@ -283,6 +283,8 @@ pub unsafe extern "C" fn znippy_writer_add_file(
 /// of links (of a hard link: the path of a file that was added before), and mode, mtime_ns, uid, gid and rdev as far as
 /// flags name them; what flags don't name is not recorded. So the record of an entry of another archive will do.
 ///
+/// A directory with path_len 0 is the archive's own root: its mode and mtime_ns are recorded, and it is no entry.
+///
 /// Ownership: takes nothing; meta and bytes may go when this returns. Threads: one at a time.
 /// Errors: ZNIPPY_E_EXISTS where the path was added before, unless both are directories or ZNIPPY_OPT_DUPLICATE_PATHS
 /// says otherwise,
@@ -323,6 +325,32 @@ pub unsafe extern "C" fn znippy_writer_add_stream(
         // SAFETY: null or as the header demands. The stream is first: it is released whatever else is wrong.
         let (stream, writer, entry) = unsafe { (CallbackStream::new(stream)?, Call::begin(writer)?, new_entry(meta)?) };
         writer.work(|writer| writer.add_stream(&entry, |buffer| stream.read(buffer)))
+    };
+    // SAFETY: null or writable as the header demands.
+    unsafe { guarded(err, body) }
+}
+
+/// Gives what the last call added an extended attribute, such as "user.mime_type", whatever ZNIPPY_OPT_XATTRS says. The
+/// last call was znippy_writer_add_buffer(), znippy_writer_add_stream() or this one. Access control lists,
+/// capabilities and labels are attributes too, with the values that the kernel gives them.
+///
+/// Ownership: the bytes are copied. Threads: one at a time.
+/// Errors: ZNIPPY_E_INVALID_STATE where the last call failed or added something else, ZNIPPY_E_LIMIT for a name that is
+/// empty, has over 255 bytes or was given before, and for a value of over 64 KiB, ZNIPPY_E_INVALID_ARGUMENT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn znippy_writer_set_xattr(
+    writer: *mut znippy_writer,
+    name: *const c_char,
+    name_len: usize,
+    value: *const c_void,
+    value_len: usize,
+    err: *mut *mut znippy_error,
+) -> znippy_status {
+    let body = || {
+        // SAFETY: null or as the header demands.
+        let (writer, name, value) =
+            unsafe { (Call::begin(writer)?, bytes(name.cast(), name_len, "name")?, bytes(value, value_len, "value")?) };
+        writer.work(|writer| writer.set_xattr(name, value))
     };
     // SAFETY: null or writable as the header demands.
     unsafe { guarded(err, body) }

@@ -20,6 +20,7 @@ use crate::archive::Archive;
 use crate::error::{Error, Result, Status};
 use crate::format::container;
 use crate::format::row::EntryKind;
+use crate::format::xattrs::SetBuilder;
 use crate::options::{Key, Layout, Options, Overwrite, Profile};
 use crate::pack::append::Existing;
 use crate::pack::base::Base;
@@ -59,6 +60,8 @@ pub struct Writer {
     /// Progress is that of packing.
     packing: bool,
     root: Option<RootRecord>,
+    /// What the next extended attribute belongs to, and those that it has.
+    labelled: (Labelled, SetBuilder),
     /// What unchanged files are taken from, once a tree was added.
     base: Option<Base>,
     /// Archives that were added: what bytes from elsewhere rest on is proven at the end.
@@ -66,6 +69,15 @@ pub struct Writer {
     carried: Carried,
     skipped: u64,
     state: State,
+}
+
+/// What was added last, as far as extended attributes can be given to it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Labelled {
+    /// Nothing, a tree, or what was refused.
+    Nothing,
+    Root,
+    Entry,
 }
 
 enum State {
@@ -133,6 +145,7 @@ impl Writer {
             totals: Some((0, 0)),
             packing: false,
             root: None,
+            labelled: (Labelled::Nothing, SetBuilder::default()),
             base: None,
             donors: Vec::new(),
             carried: Carried::default(),
@@ -148,7 +161,10 @@ impl Writer {
     /// # Errors
     /// Those of reading the tree; `E_EXISTS` where paths are taken, unless `duplicate-paths` says otherwise.
     pub fn add_tree(&mut self, source: &Path, prefix: &[u8]) -> Result<()> {
-        self.call(|writer| writer.take_tree(source, prefix, Share::One))
+        self.call(|writer| {
+            writer.label(Labelled::Nothing);
+            writer.take_tree(source, prefix, Share::One)
+        })
     }
 
     /// The same for a tree that is all that there will be.
@@ -165,7 +181,10 @@ impl Writer {
     /// Those of reading it; `E_EXISTS` where paths are taken, unless `duplicate-paths` says otherwise; `E_UNSUPPORTED` for
     /// what could not be kept, and for format version 3; `E_INVALID_ARGUMENT` for a column of another type than before.
     pub fn add_archive(&mut self, archive: Arc<dyn AsRef<Archive> + Send + Sync>, prefix: &[u8]) -> Result<()> {
-        self.call(|writer| writer.take_archive(archive, prefix))
+        self.call(|writer| {
+            writer.label(Labelled::Nothing);
+            writer.take_archive(archive, prefix)
+        })
     }
 
     /// Adds the file `source`, which may be a symbolic link to it, as `path`, with its mode and modification time, and
@@ -174,15 +193,29 @@ impl Writer {
     /// # Errors
     /// Those of reading it; `E_CHANGED` where it changes meanwhile; `E_EXISTS` where the path is taken.
     pub fn add_file(&mut self, source: &Path, path: &[u8]) -> Result<()> {
-        self.call(|writer| writer.take_file(source, path))
+        self.call(|writer| {
+            writer.label(Labelled::Nothing);
+            writer.take_file(source, path)
+        })
     }
 
-    /// Adds a file of these bytes, or an entry of another kind, which has none.
+    /// Adds a file of these bytes, or an entry of another kind, which has none. A directory with an empty path is the
+    /// root of the archive: it is no entry, and its mode and time are recorded.
     ///
     /// # Errors
     /// `E_INVALID_ARGUMENT` or `E_UNSAFE_PATH` for an entry that can't be recorded; `E_EXISTS` where the path is taken.
     pub fn add_bytes(&mut self, entry: &NewEntry<'_>, bytes: &[u8]) -> Result<()> {
-        self.call(|writer| writer.take_bytes(entry, bytes))
+        self.call(|writer| {
+            writer.label(Labelled::Nothing);
+            if entry.path.is_empty() && entry.kind == EntryKind::Directory && bytes.is_empty() {
+                writer.take_root(entry)?;
+                writer.label(Labelled::Root);
+            } else {
+                writer.take_bytes(entry, bytes)?;
+                writer.label(Labelled::Entry);
+            }
+            Ok(())
+        })
     }
 
     /// Adds a file of the bytes that `read` gives: it fills a buffer from its start and says how far, 0 at the end.
@@ -191,11 +224,36 @@ impl Writer {
     /// As for [`Writer::add_bytes`], and what `read` reports.
     pub fn add_stream(&mut self, entry: &NewEntry<'_>, mut read: impl FnMut(&mut [u8]) -> Result<usize>) -> Result<()> {
         self.call(|writer| {
+            writer.label(Labelled::Nothing);
             if entry.kind != EntryKind::File {
                 let why = "only a file can be added from a stream";
                 return Err(Error::new(Status::InvalidArgument, why).with_entry(entry.path));
             }
-            writer.take_stream(entry, &mut read, &mut |_| Ok(())).map_err(|error| error.with_entry(entry.path))
+            writer.take_stream(entry, &mut read, &mut |_| Ok(())).map_err(|error| error.with_entry(entry.path))?;
+            writer.label(Labelled::Entry);
+            Ok(())
+        })
+    }
+
+    /// Gives what was added last, from bytes or a stream, an extended attribute.
+    ///
+    /// # Errors
+    /// `E_INVALID_STATE` where the last call added nothing, a tree or a file of the host; `E_LIMIT` for a name of no or
+    /// over 255 bytes, or that it has already, and for a value of over 64 KiB.
+    pub fn set_xattr(&mut self, name: &[u8], value: &[u8]) -> Result<()> {
+        self.call(|writer| {
+            let (labelled, set) = &mut writer.labelled;
+            if *labelled == Labelled::Nothing {
+                let why = "there is no entry to give the attribute to; add one first, from bytes or a stream";
+                return Err(Error::new(Status::InvalidState, why));
+            }
+            set.add(name, value)?;
+            let Some(encoded) = set.clone().finish() else { return Ok(()) };
+            match (labelled, &mut writer.root) {
+                (Labelled::Root, Some(root)) => root.xattrs = Some(encoded.into()),
+                _ => writer.entries.set_xattrs(encoded.into()),
+            }
+            Ok(())
         })
     }
 
@@ -205,6 +263,7 @@ impl Writer {
     /// `E_INVALID_ARGUMENT` for what is no UTF-8, or too long.
     pub fn set_repo(&mut self, repo: &[u8]) -> Result<()> {
         self.call(|writer| {
+            writer.label(Labelled::Nothing);
             writer.options.set_bytes(Key::Repo, repo)?;
             writer.entries.set_repo(writer.options.repo());
             Ok(())
@@ -248,6 +307,11 @@ impl Writer {
             self.pipeline.stop();
         }
         result
+    }
+
+    /// What extended attributes belong to from here on.
+    fn label(&mut self, labelled: Labelled) {
+        self.labelled = (labelled, SetBuilder::default());
     }
 
     fn add_without_bytes(&mut self, entry: &NewEntry<'_>, replaced: Option<u32>) -> Result<()> {

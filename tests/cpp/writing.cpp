@@ -33,7 +33,9 @@ TEST(everything_that_is_added_is_in_the_archive) {
         .add_directory("empty", attributes)
         .add_symlink("symlink", "../anywhere")
         .add_hard_link("z-name", "dir/with")
-        .add_special(ZNIPPY_KIND_FIFO, "fifo");
+        .add_special(ZNIPPY_KIND_FIFO, "fifo")
+        .set_xattr("user.kind", "pipe")
+        .set_root(attributes);
     znippy::stats stats = writer.finish();
     CHECK(stats.symlinks == 2 && stats.hardlinks == 1 && stats.specials == 1);
     znippy::reader reader(fixture.place / "all.znippy");
@@ -45,6 +47,10 @@ TEST(everything_that_is_added_is_in_the_archive) {
     CHECK(reader.read("stream").str() == noise(200000) && reader.read("function").view() == "abab");
     CHECK(reader.read("tree/dir/a.txt").view() == "first file" && reader.read("alone").view() == "read me\n");
     CHECK(reader.read("z-name").view() == "bytes" && reader.at("symlink").link_target() == "../anywhere");
+    CHECK(reader.find_data(reader.at("stream").index(), 7) == std::make_pair(std::uint64_t(7), std::uint64_t(200000)));
+    std::size_t count = 0;
+    CHECK(znippy_reader_xattr_count(reader.get(), reader.at("fifo").index(), &count, nullptr) == ZNIPPY_OK && count == 1);
+    CHECK(reader.metadata("root_mode") == "640");
     CHECK(reader.at("empty").is_directory() && reader.at("fifo").kind() == ZNIPPY_KIND_FIFO);
     // An archive that is made of another one's entries has the same tree.
     znippy::writer copy(fixture.place / "copy.znippy");

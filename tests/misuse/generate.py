@@ -24,6 +24,9 @@ GOOD = {
     ("znippy_writer_add_file", "src_path"): "file",
     ("znippy_writer_add_file", "path"): '"new"',
     ("znippy_writer_add_file", "path_len"): "3",
+    ("znippy_writer_set_xattr", "name_len"): "5",
+    ("znippy_writer_set_xattr", "value"): '"abc"',
+    ("znippy_writer_set_xattr", "value_len"): "3",
     ("znippy_option_key", "name"): '"level"',
     ("znippy_options_set_bytes", "key"): "ZNIPPY_OPT_REPO",
     ("znippy_reader_open_memory", "data"): "memory",
@@ -38,6 +41,8 @@ GOOD = {
     "writer": "writer", "row": "row", "user_data": "NULL", "release": "NULL", "digest_out": "digest",
     "repo": '"abc"', "repo_len": "3", "number": "0",
 }
+# What must have been done for a call to be right.
+FIRST = {"znippy_writer_set_xattr": "add_an_entry();"}
 HANDLES = ["znippy_options", "znippy_reader", "znippy_listing", "znippy_diff", "znippy_cancel", "znippy_error",
            "znippy_writer"]
 NAMES = {"znippy_options": "options", "znippy_reader": "reader", "znippy_listing": "listing", "znippy_diff": "diff",
@@ -208,6 +213,11 @@ static void make_handles(void) {
     must(znippy_reader_diff_dir(reader, work, NULL, &diff, NULL) == ZNIPPY_OK, "diff");
     must(znippy_reader_open("/nowhere/at/all", NULL, NULL, &error) != ZNIPPY_OK && error, "error");
     must(znippy_writer_create_sink(&sink, options, &writer, NULL) == ZNIPPY_OK, "writer");
+}
+
+static void add_an_entry(void) {
+    znippy_entry_info info = good_entry();
+    znippy_writer_add_buffer(writer, &info, NULL, 0, NULL);
 }
 
 static void write_file(const char *path, const char *text) {
@@ -395,7 +405,7 @@ class Cells:
             value = changes.get(at, value)
             arguments.append(f"({type_}){value}" if type_ in INTEGERS or "*" in type_ else value)
         call = f"{function.name}({', '.join(arguments)})"
-        lines += [before] if before else []
+        lines += [step for step in (FIRST.get(function.name), before) if step]
         if function.returns == "znippy_status":
             lines += [f"znippy_status status = {call};"]
             object_ = "object" if err != "NULL" else "NULL"

@@ -14,7 +14,7 @@ use crate::options::Key;
 use crate::pack::entry::NewEntry;
 use crate::pack::gather::{Assembly, BigFile};
 use crate::pack::plan::Class;
-use crate::pack::scan::XattrReader;
+use crate::pack::scan::{RootRecord, XattrReader};
 use crate::pack::{probe, scan};
 
 impl Writer {
@@ -63,6 +63,16 @@ impl Writer {
         };
         self.take_stream(&entry, &mut read, &mut unchanged).map_err(named)?;
         xattrs.into_iter().for_each(|set| self.entries.set_xattrs(set));
+        Ok(())
+    }
+
+    pub(super) fn take_root(&mut self, root: &NewEntry<'_>) -> Result<()> {
+        let Some(mode) = root.mode.filter(|mode| *mode <= 0o7777) else {
+            let why = "the root of the archive is added with a mode of 12 bits";
+            return Err(Error::new(Status::InvalidArgument, why));
+        };
+        let mtime_ns = root.mtime_ns.unwrap_or(scan::NO_MTIME);
+        self.root = Some(RootRecord { mode, mtime_ns, xattrs: None });
         Ok(())
     }
 
