@@ -10,13 +10,15 @@
  *   cat.c       cat, and unpack --to-stdout
  *   diff.c      diff
  *   info.c      info
+ *   convert.c   convert;  foreign/  tar and zip for it
  *   progress.c  the bar on a terminal
  *   report.c    the counts of a finished job
  *   output.c    standard output, and errors as one line each
  *   signals.c   Ctrl-C
  *   text.c      names, sizes and times as text;  json.c  JSON
  *
- * The tool uses the public header of the library, libc and POSIX, and nothing else.
+ * The tool uses the public header of the library, libc and POSIX, and nothing else, save for what is in foreign/: that takes
+ * libarchive and libzip, and is left out where they are not there.
  */
 #ifndef ZNIPPY_CLI_H
 #define ZNIPPY_CLI_H
@@ -149,13 +151,22 @@ int run_info(const struct request *request);
 int help_print(const char *topic);
 int version_print(void);
 
-/* The job of convert: reads the first operand, writes the second, and prints its tree digest. */
+/* The job of convert: reads the first operand, writes the second, and prints the tree digest. */
 znippy_status convert_archive(const struct request *request, znippy_stats *stats, znippy_error **error);
 
 /* Jobs that add to an archive, or make one of others. */
 znippy_status append(const struct request *request, znippy_stats *stats, znippy_error **error);
 znippy_status compact(const struct request *request, znippy_stats *stats, znippy_error **error);
 znippy_status merge(const struct request *request, znippy_stats *stats, znippy_error **error);
+
+/* A job's own words for its failure, which are told in place of the library's. Returns `status`. */
+znippy_status job_fail(znippy_status status, const char *subject, const char *what);
+
+/* Tells something on standard error while the job goes on. */
+void job_note(const char *subject, const char *what);
+
+/* Standard output, for an archive; a job whose output breaks says so. */
+znippy_sink job_sink(void);
 
 /* ---- which entries are meant ---- */
 

@@ -1,7 +1,14 @@
-/* convert: an archive of one format into one of another, entry by entry, through a reader and a writer. */
-#include "cli.h"
+/* convert: an archive of one format into one of another, entry by entry, through a reader and a writer: formats of znippy,
+ * tar and zip. */
+#include "foreign/foreign.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 enum { PAGE = 1024, DIGEST = 32 };
 
@@ -34,6 +41,22 @@ static znippy_status pass_file(const znippy_reader *reader, znippy_writer *write
     return status;
 }
 
+static znippy_status pass_xattrs(const znippy_reader *reader, znippy_writer *writer, uint64_t index,
+                                 znippy_error **error) {
+    size_t count = 0;
+    znippy_status status = znippy_reader_xattr_count(reader, index, &count, error);
+    for (size_t i = 0; status == ZNIPPY_OK && i < count; i++) {
+        const char *name;
+        const void *value;
+        size_t name_len, value_len;
+        status = znippy_reader_xattr(reader, index, i, &name, &name_len, &value, &value_len, error);
+        if (status == ZNIPPY_OK) {
+            status = znippy_writer_set_xattr(writer, name, name_len, value, value_len, error);
+        }
+    }
+    return status;
+}
+
 static znippy_status pass_page(const znippy_reader *reader, znippy_writer *writer, const znippy_listing *listing,
                                uint64_t *unverified, znippy_error **error) {
     znippy_status status = ZNIPPY_OK;
@@ -48,13 +71,35 @@ static znippy_status pass_page(const znippy_reader *reader, znippy_writer *write
         *unverified += (entry.flags & ZNIPPY_ENTRY_UNVERIFIED) != 0;
         status = entry.kind == ZNIPPY_KIND_FILE ? pass_file(reader, writer, &entry, error)
                                                 : znippy_writer_add_buffer(writer, &entry, NULL, 0, error);
+        if (status == ZNIPPY_OK) {
+            status = pass_xattrs(reader, writer, entry.index, error);
+        }
     }
     return status;
 }
 
+/* The root of the tree, where its mode is recorded; it is no entry of the archive. */
+static znippy_status pass_root(const znippy_reader *reader, znippy_writer *writer, znippy_error **error) {
+    const char *mode = NULL, *mtime = NULL;
+    znippy_entry_info root;
+    memset(&root, 0, sizeof root);
+    root.struct_size = sizeof root;
+    root.kind = ZNIPPY_KIND_DIRECTORY;
+    if (znippy_reader_metadata(reader, "root_mode", &mode) != ZNIPPY_OK || !mode) {
+        return ZNIPPY_OK;
+    }
+    root.mode = (uint32_t)strtoul(mode, NULL, 8) & 07777;
+    root.flags = ZNIPPY_ENTRY_HAS_MODE;
+    if (znippy_reader_metadata(reader, "root_mtime_ns", &mtime) == ZNIPPY_OK && mtime) {
+        root.mtime_ns = strtoll(mtime, NULL, 10);
+        root.flags |= ZNIPPY_ENTRY_HAS_MTIME;
+    }
+    return znippy_writer_add_buffer(writer, &root, NULL, 0, error);
+}
+
 static znippy_status pass_all(const znippy_reader *reader, znippy_writer *writer, uint64_t entries,
                               uint64_t *unverified, znippy_error **error) {
-    znippy_status status = ZNIPPY_OK;
+    znippy_status status = pass_root(reader, writer, error);
     for (uint64_t first = 0; status == ZNIPPY_OK && first < entries; first += PAGE) {
         znippy_listing *listing = NULL;
         status = znippy_reader_list(reader, first, PAGE, &listing, error);
@@ -76,11 +121,23 @@ static znippy_status choose_format(const struct request *request, const znippy_a
     return znippy_options_set_i64(request->options, ZNIPPY_OPT_PROFILE, profile, error);
 }
 
+static bool to_stdout(const struct request *request) {
+    return strcmp(request->operands[1], "-") == 0;
+}
+
+static znippy_status create(const struct request *request, znippy_writer **writer, znippy_error **error) {
+    if (to_stdout(request)) {
+        znippy_sink sink = job_sink();
+        return znippy_writer_create_sink(&sink, request->options, writer, error);
+    }
+    return znippy_writer_create(request->operands[1], request->options, writer, error);
+}
+
 static znippy_status write_other(const struct request *request, const znippy_reader *reader, uint64_t entries,
                                  znippy_stats *stats, znippy_error **error) {
     znippy_writer *writer = NULL;
     uint64_t unverified = 0;
-    znippy_status status = znippy_writer_create(request->operands[1], request->options, &writer, error);
+    znippy_status status = create(request, &writer, error);
     if (status == ZNIPPY_OK) {
         status = pass_all(reader, writer, entries, &unverified, error);
     }
@@ -92,35 +149,199 @@ static znippy_status write_other(const struct request *request, const znippy_rea
     return status;
 }
 
-static znippy_status print_digest(const struct request *request, znippy_error **error) {
-    znippy_reader *reader = NULL;
+static znippy_status print_digest(const znippy_reader *reader, FILE *out, znippy_error **error) {
     uint8_t digest[DIGEST];
+    znippy_status status = znippy_reader_tree_digest(reader, digest, error);
+    if (status == ZNIPPY_OK) {
+        fputs("tree digest ", out);
+        put_hex(out, digest, DIGEST);
+        putc('\n', out);
+    }
+    return status;
+}
+
+/* Of what was written. An archive on standard output is gone. */
+static znippy_status print_new_digest(const struct request *request, znippy_error **error) {
+    znippy_reader *reader = NULL;
+    if (to_stdout(request) || request_has(request, FLAG_JSON)) {
+        return ZNIPPY_OK;
+    }
     znippy_status status = znippy_reader_open(request->operands[1], NULL, &reader, error);
     if (status == ZNIPPY_OK) {
-        status = znippy_reader_tree_digest(reader, digest, error);
-    }
-    if (status == ZNIPPY_OK) {
-        fputs("tree digest ", stdout);
-        put_hex(stdout, digest, DIGEST);
-        putchar('\n');
+        status = print_digest(reader, stdout, error);
     }
     znippy_reader_free(reader);
     return status;
 }
 
-znippy_status convert_archive(const struct request *request, znippy_stats *stats, znippy_error **error) {
-    znippy_reader *reader = NULL;
+#if !defined(ZNIPPY_WITH_LIBARCHIVE) || !defined(ZNIPPY_WITH_LIBZIP)
+static znippy_status without(const char *subject, const char *library) {
+    char what[160];
+    snprintf(what, sizeof what, "this znippy was built without %s, which it takes for that; build it where %s is installed",
+             library, library);
+    return job_fail(ZNIPPY_E_UNSUPPORTED, subject, what);
+}
+#endif
+
+/* ---- from an archive of znippy ---- */
+
+static znippy_status write_tar(const struct request *request, const znippy_reader *reader, znippy_stats *stats,
+                               znippy_error **error) {
+#ifdef ZNIPPY_WITH_LIBARCHIVE
+    znippy_sink sink = job_sink();
+    znippy_status status = to_tar(reader, &sink, stats, error);
+    /* Standard output has the tar archive. */
+    return status == ZNIPPY_OK && !request_has(request, FLAG_JSON | FLAG_QUIET) ? print_digest(reader, stderr, error) : status;
+#else
+    (void)request, (void)reader, (void)stats, (void)error;
+    return without("tar", "libarchive");
+#endif
+}
+
+static znippy_status from_reader(const struct request *request, const znippy_reader *reader, znippy_stats *stats,
+                                 znippy_error **error) {
     znippy_archive_info info = {.struct_size = sizeof info};
-    znippy_status status = znippy_reader_open(request->operands[0], NULL, &reader, error);
-    if (status == ZNIPPY_OK) {
-        status = znippy_reader_info(reader, &info, error);
+    if (to_stdout(request) && !request->chosen[ZNIPPY_OPT_PROFILE]) {
+        return write_tar(request, reader, stats, error);
     }
+    znippy_status status = znippy_reader_info(reader, &info, error);
     if (status == ZNIPPY_OK) {
         status = choose_format(request, &info, error);
     }
     if (status == ZNIPPY_OK) {
         status = write_other(request, reader, info.entries, stats, error);
     }
+    return status == ZNIPPY_OK ? print_new_digest(request, error) : status;
+}
+
+/* ---- from tar and zip ---- */
+
+ssize_t input_read(struct input *input, void *buffer, size_t len) {
+    if (input->first > 0) {
+        size_t some = input->first < len ? input->first : len;
+        memmove(buffer, input->room, some);
+        input->first = 0;
+        return (ssize_t)some;
+    }
+    for (;;) {
+        struct pollfd in = {.fd = input->fd, .events = POLLIN};
+        if (signals_caught()) {
+            errno = EINTR;
+            return -1;
+        }
+        if (poll(&in, 1, 100) <= 0) {
+            continue; /* nothing yet, or a signal */
+        }
+        ssize_t got = read(input->fd, buffer, len);
+        if (got >= 0) {
+            return got;
+        }
+        if (errno != EINTR && errno != EAGAIN) {
+            input->cause = errno;
+            return -1;
+        }
+    }
+}
+
+static znippy_status pass_foreign(struct import *import, struct input *input, znippy_error **error) {
+    static const unsigned char ZNIPPY[] = {0x89, 'Z', 'N', 'I', 'P', 'P', 'Y'};
+    /* Enough to tell; a pipe may give it in pieces. */
+    size_t len = 0;
+    for (ssize_t got = 1; got > 0 && len < sizeof ZNIPPY; len += (size_t)got) {
+        got = input_read(input, input->room + len, INPUT_ROOM - len);
+        if (got < 0) {
+            return signals_caught() ? ZNIPPY_E_CANCELLED : job_fail(ZNIPPY_E_IO, input->name, strerror(input->cause));
+        }
+    }
+    input->first = len;
+    if (len == 0) {
+        return job_fail(ZNIPPY_E_NOT_ARCHIVE, input->name, "is empty; check the name of the archive");
+    }
+    if (len >= sizeof ZNIPPY && memcmp(input->room, ZNIPPY, sizeof ZNIPPY) == 0) {
+        return job_fail(ZNIPPY_E_UNSUPPORTED, input->name,
+                        "is an archive of znippy that can't be read at any place; save it to a file first");
+    }
+    if (len >= 4 && memcmp(input->room, "PK", 2) == 0 && (memcmp(input->room + 2, "\3\4", 2) == 0 || memcmp(input->room + 2, "\5\6", 2) == 0)) {
+#ifdef ZNIPPY_WITH_LIBZIP
+        return from_zip(import, input, error);
+#else
+        return without(input->name, "libzip");
+#endif
+    }
+#ifdef ZNIPPY_WITH_LIBARCHIVE
+    return from_tar(import, input, error);
+#else
+    (void)import, (void)error;
+    return without(input->name, "libarchive");
+#endif
+}
+
+static znippy_status from_input(const struct request *request, struct input *input, znippy_stats *stats,
+                                znippy_error **error) {
+    znippy_writer *writer = NULL;
+    struct import import;
+    znippy_status status = ZNIPPY_OK;
+    if (!request->chosen[ZNIPPY_OPT_DUPLICATE_PATHS]) { /* what comes last counts, as for who unpacks */
+        status = znippy_options_set_i64(request->options, ZNIPPY_OPT_DUPLICATE_PATHS, 1, error);
+    }
+    if (status == ZNIPPY_OK) {
+        status = create(request, &writer, error);
+    }
+    if (status == ZNIPPY_OK) {
+        import_begin(&import, request, writer);
+        status = pass_foreign(&import, input, error);
+        if (status == ZNIPPY_OK) {
+            status = import_end(&import, error);
+        }
+        import_free(&import);
+    }
+    if (status == ZNIPPY_OK) {
+        status = znippy_writer_finish(writer, stats, error);
+    }
+    znippy_writer_free(writer);
+    return status == ZNIPPY_OK ? print_new_digest(request, error) : status;
+}
+
+static znippy_status from_foreign(const struct request *request, znippy_stats *stats, znippy_error **error) {
+    const char *name = request->operands[0];
+    bool standard = strcmp(name, "-") == 0;
+    struct input input = {.name = standard ? "standard input" : name, .fd = STDIN_FILENO};
+    if (!standard) {
+        input.fd = open(name, O_RDONLY | O_CLOEXEC);
+    }
+    if (input.fd < 0) {
+        return job_fail(ZNIPPY_E_IO, name, strerror(errno));
+    }
+    input.room = malloc(INPUT_ROOM);
+    znippy_status status = input.room ? from_input(request, &input, stats, error)
+                                      : job_fail(ZNIPPY_E_NO_MEMORY, name, "out of memory");
+    free(input.room);
+    if (!standard) {
+        close(input.fd);
+    }
+    return status;
+}
+
+/* Whether an archive of znippy can be there at all. */
+static bool is_file(const char *name) {
+    struct stat stat_of;
+    return strcmp(name, "-") != 0 && (stat(name, &stat_of) != 0 || S_ISREG(stat_of.st_mode));
+}
+
+znippy_status convert_archive(const struct request *request, znippy_stats *stats, znippy_error **error) {
+    znippy_reader *reader = NULL;
+    if (!is_file(request->operands[0])) {
+        return from_foreign(request, stats, error);
+    }
+    znippy_status status = znippy_reader_open(request->operands[0], NULL, &reader, error);
+    if (status == ZNIPPY_E_NOT_ARCHIVE) {
+        znippy_error_free(*error);
+        *error = NULL;
+        return from_foreign(request, stats, error);
+    }
+    if (status == ZNIPPY_OK) {
+        status = from_reader(request, reader, stats, error);
+    }
     znippy_reader_free(reader);
-    return status == ZNIPPY_OK && !request_has(request, FLAG_JSON) ? print_digest(request, error) : status;
+    return status;
 }

@@ -82,6 +82,12 @@ static const char *details_of(const struct command *command) {
                "'*.c' finds nothing in directories and 'src/*.c' what is right below src. Quote it, or the shell takes it\n"
                "for names of the working directory. Entries are printed once, in the order of the archive.\n\n";
     }
+    if (command->run == run_convert) {
+        return "What comes out: of tar (compressed or not) and zip an archive; of an archive, with NEW - a tar, else one of\n"
+               "version 4 if it has version 3, and one of version 3 if it has version 4; --profile says otherwise. Owners\n"
+               "of tar and zip entries are recorded with --set record-ids=1, extended attributes and access control lists\n"
+               "with --xattrs. A tar archive gets all that is recorded.\n\n";
+    }
     return "";
 }
 

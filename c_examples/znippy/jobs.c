@@ -2,6 +2,7 @@
 #include "cli.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -70,7 +71,42 @@ static void summary(const znippy_stats *stats) {
 static int stdout_cause;
 
 static bool to_stdout(const struct request *request) {
-    return request->command->run == run_pack && strcmp(request->operands[1], "-") == 0;
+    bool can = request->command->run == run_pack || request->command->run == run_convert;
+    return can && strcmp(request->operands[1], "-") == 0;
+}
+
+znippy_sink job_sink(void) {
+    return output_sink(&stdout_cause);
+}
+
+/* What the job that runs says of its failure, and the bar that it draws. */
+static struct {
+    char *subject, *what;
+    struct progress_bar *bar;
+} running;
+
+znippy_status job_fail(znippy_status status, const char *subject, const char *what) {
+    free(running.subject);
+    free(running.what);
+    running.subject = strdup(subject);
+    running.what = strdup(what);
+    return status;
+}
+
+void job_note(const char *subject, const char *what) {
+    if (running.bar) {
+        progress_clear(running.bar);
+    }
+    complain(CODE_OK, subject, what, NULL);
+}
+
+/* Tells of the failure in the job's own words, where it has some, else in the library's. */
+static int tell_failure(znippy_status status, znippy_error *error, const char *subject) {
+    if (!running.what || !running.subject || status == ZNIPPY_E_CANCELLED) {
+        return complain_of(status, error, subject);
+    }
+    znippy_error_free(error);
+    return complain(CODE_FAILED, running.subject, running.what, NULL);
 }
 
 static int broken_output(znippy_error *error) {
@@ -87,12 +123,13 @@ static int run_job(const struct request *request, job_fn job, const char *verb) 
     memset(&stats, 0, sizeof stats);
     stats.struct_size = sizeof stats;
     progress_attach(&bar, request->options, request_has(request, FLAG_QUIET));
+    running.bar = &bar;
     int32_t level = request_has(request, FLAG_VERBOSE) ? ZNIPPY_LOG_INFO : ZNIPPY_LOG_WARNING;
     znippy_options_set_log(request->options, level, on_log, &bar, NULL);
     znippy_status status = job(request, &stats, &error);
     progress_clear(&bar);
     if (status != ZNIPPY_OK && status != ZNIPPY_E_PARTIAL) {
-        return stdout_cause ? broken_output(error) : complain_of(status, error, request->operands[0]);
+        return stdout_cause ? broken_output(error) : tell_failure(status, error, request->operands[0]);
     }
     bool reported = job == verify && request_has(request, FLAG_JSON);
     if (!reported && request_has(request, FLAG_STATS | FLAG_JSON)) {
@@ -132,7 +169,7 @@ static znippy_status set_base(const struct request *request, znippy_error **erro
 }
 
 static znippy_status pack_to_stdout(const struct request *request, znippy_stats *stats, znippy_error **error) {
-    znippy_sink sink = output_sink(&stdout_cause);
+    znippy_sink sink = job_sink();
     znippy_writer *writer = NULL;
     znippy_status status = znippy_writer_create_sink(&sink, request->options, &writer, error);
     if (status == ZNIPPY_OK) {
@@ -210,7 +247,27 @@ int run_unpack(const struct request *request) {
     return run_to_stdout(request);
 }
 
+/* A tar archive, as whoever calls it so expects, is written to standard output alone. */
+static bool names_tar(const char *name) {
+    static const char *const ENDS[] = {".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.zst", ".tar.bz2", ".zip"};
+    size_t len = strlen(name);
+    for (size_t i = 0; i < sizeof ENDS / sizeof ENDS[0]; i++) {
+        size_t end = strlen(ENDS[i]);
+        if (len > end && strcmp(name + len - end, ENDS[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 int run_convert(const struct request *request) {
+    if (names_tar(request->operands[1])) {
+        return complain(CODE_USAGE, request->operands[1], "only archives of znippy are written to files",
+                        "write tar to standard output: znippy convert ARCHIVE - > NEW.tar");
+    }
+    if (to_stdout(request) && isatty(STDOUT_FILENO)) {
+        return complain(CODE_USAGE, "standard output", "is a terminal", "send the archive to a file or a pipe");
+    }
     return run_job(request, convert_archive, "converted");
 }
 

@@ -26,7 +26,7 @@
 #define SALVAGE_FLAGS \
     (FLAG_THREADS | FLAG_SET | FLAG_QUIET | FLAG_JSON | FLAG_HELP | FLAG_FORCE | FLAG_VERBOSE)
 #define CONVERT_FLAGS \
-    (JOB_FLAGS | FLAG_LEVEL | FLAG_PRESET | FLAG_NO_SKIP | FLAG_FORCE | FLAG_PROFILE)
+    (JOB_FLAGS | FLAG_LEVEL | FLAG_PRESET | FLAG_NO_SKIP | FLAG_FORCE | FLAG_PROFILE | FLAG_XATTRS | FLAG_RECOVERY)
 #define DIFF_FLAGS \
     (FLAG_THREADS | FLAG_SET | FLAG_QUIET | FLAG_JSON | FLAG_HELP | FLAG_INCLUDE | FLAG_EXCLUDE | \
      FLAG_PREFIX | FLAG_UNCHANGED | FLAG_MTIME)
@@ -44,7 +44,8 @@ const struct command COMMANDS[] = {
     {"diff", "ARCHIVE ARCHIVE|DIR", 2, DIFF_FLAGS,
      "Print what is different in another archive or in a directory: A added, D deleted, M changed.", run_diff},
     {"convert", "ARCHIVE NEW", 2, CONVERT_FLAGS,
-     "Make an archive of format version 4 of one of version 3, or the other way round; print its tree digest.", run_convert},
+     "Make an archive of a tar or zip archive, of one of format version 3, or one of version 3; print the tree digest. "
+     "ARCHIVE - reads a tar from standard input, NEW - writes one to standard output.", run_convert},
     {"verify", "ARCHIVE", 1, JOB_FLAGS | FLAG_QUICK, "Check every byte of an archive.", run_verify},
     {"salvage", "DAMAGED ARCHIVE", 2, SALVAGE_FLAGS,
      "Write what is whole of a damaged archive into a new one, and tell what is lost.", run_salvage},

@@ -1,0 +1,73 @@
+/*
+ * Archives of other programs and convert: what its files share.
+ *
+ *   import.c     entries of any archive -> a writer: names, links, duplicates
+ *   from_tar.c   tar, compressed in whatever way -> entries, with libarchive
+ *   from_zip.c   zip -> entries, with libzip
+ *   to_tar.c     a reader -> tar on standard output, with libarchive
+ *   acl.c        access control lists: the kernel's bytes and libarchive's entries
+ */
+#ifndef ZNIPPY_FOREIGN_H
+#define ZNIPPY_FOREIGN_H
+
+#include <sys/types.h>
+
+#include "../cli.h"
+
+/* ---- entries into a writer ---- */
+
+struct import {
+    znippy_writer *writer;
+    bool owners, xattrs;  /* whether these are recorded */
+    void *specials;       /* tree of entries that are neither files nor directories, which hard links may name */
+    struct late *late;    /* hard links whose file has not come yet */
+    size_t late_count;
+    bool told_absolute;
+    char *path, *target;  /* names of the entry that is being added, cleaned */
+};
+
+void import_begin(struct import *import, const struct request *request, znippy_writer *writer);
+
+/* Adds an entry under its name in the other archive, which info->path holds, and a hard link's target as well. What tar
+ * does is done: "./" and a leading "/" are taken off. A file's bytes come from the stream. */
+znippy_status import_entry(struct import *import, znippy_entry_info *info, const znippy_stream *bytes,
+                           znippy_error **error);
+
+/* Adds the hard links that are left. */
+znippy_status import_end(struct import *import, znippy_error **error);
+void import_free(struct import *import);
+
+/* ---- other archives ---- */
+
+/* The bytes of an archive, from a file or a pipe. */
+struct input {
+    const char *name; /* for messages */
+    int fd;
+    unsigned char *room;
+    size_t first;     /* bytes in room that were read to see what this is */
+    int cause;        /* error number of what can't be read */
+};
+
+enum { INPUT_ROOM = 256 << 10 };
+
+/* Reads on; 0 at the end, -1 on failure. It waits no longer than until a signal was caught. */
+ssize_t input_read(struct input *input, void *buffer, size_t len);
+
+znippy_status from_tar(struct import *import, struct input *input, znippy_error **error);
+znippy_status from_zip(struct import *import, struct input *input, znippy_error **error);
+znippy_status to_tar(const znippy_reader *reader, const znippy_sink *sink, znippy_stats *stats, znippy_error **error);
+
+/* ---- access control lists ---- */
+
+struct archive_entry;
+
+#define ACL_ACCESS "system.posix_acl_access"
+#define ACL_DEFAULT "system.posix_acl_default"
+
+/* The value of ACL_ACCESS or ACL_DEFAULT, to be freed; NULL where the entry has none of that kind. */
+void *acl_value(struct archive_entry *entry, bool of_default, size_t *len);
+
+/* Gives the entry the list; false where the bytes are none. */
+bool acl_add(struct archive_entry *entry, bool of_default, const void *value, size_t len);
+
+#endif
