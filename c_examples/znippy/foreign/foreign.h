@@ -3,6 +3,7 @@
  *
  *   import.c     entries of any archive -> a writer: names, links, duplicates
  *   from_tar.c   tar, compressed in whatever way -> entries, with libarchive
+ *   gzip.c       what gzip packed, for from_tar.c, with zlib
  *   from_zip.c   zip -> entries, with libzip
  *   to_tar.c     a reader -> tar on standard output, with libarchive
  *   acl.c        access control lists: the kernel's bytes and libarchive's entries
@@ -56,6 +57,15 @@ ssize_t input_read(struct input *input, void *buffer, size_t len);
 znippy_status from_tar(struct import *import, struct input *input, znippy_error **error);
 znippy_status from_zip(struct import *import, struct input *input, znippy_error **error);
 znippy_status to_tar(const znippy_reader *reader, const znippy_sink *sink, znippy_stats *stats, znippy_error **error);
+
+struct gzip;
+
+/* Unpacks what gzip packed; NULL for want of memory. */
+struct gzip *gzip_begin(struct input *input);
+
+/* As input_read(); where the bytes are wrong, says why. */
+ssize_t gzip_read(struct gzip *gzip, void *buffer, size_t len, const char **why);
+void gzip_end(struct gzip *gzip);
 
 /* ---- access control lists ---- */
 

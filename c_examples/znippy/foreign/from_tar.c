@@ -1,4 +1,4 @@
-/* tar, compressed in whatever way libarchive knows -> entries.
+/* tar, compressed in whatever way libarchive knows -> entries. What gzip packed comes unpacked.
  *
  * Two readers of libarchive stand one behind the other: the first takes off compression, the second reads tar. So what
  * stands behind the end of the tar archive is read as well, which checks the checksums at the end of compressed files.
@@ -18,6 +18,9 @@ enum { RECORD = 512 };
 
 struct tar {
     struct input *input;
+    struct gzip *gzip;     /* or NULL */
+    unsigned char *room;   /* of what that unpacks */
+    const char *why;       /* what is wrong with it */
     struct archive *plain; /* without compression */
     struct archive *tar;
     const unsigned char *block; /* what `plain` gave last, and how much it gave in all */
@@ -63,10 +66,12 @@ static znippy_status fail(struct tar *tar, struct archive *archive) {
 
 static la_ssize_t read_input(struct archive *archive, void *user_data, const void **block) {
     struct tar *tar = user_data;
-    struct input *input = tar->input;
-    ssize_t got = input_read(input, input->room, INPUT_ROOM);
-    *block = input->room;
-    if (got < 0) {
+    ssize_t got = tar->gzip ? gzip_read(tar->gzip, tar->room, INPUT_ROOM, &tar->why)
+                            : input_read(tar->input, tar->room, INPUT_ROOM);
+    *block = tar->room;
+    if (got < 0 && tar->why) {
+        archive_set_error(archive, EILSEQ, "%s", tar->why);
+    } else if (got < 0) {
         archive_set_error(archive, errno, "%s", strerror(errno));
     }
     return got;
@@ -106,9 +111,12 @@ static void support_filters(struct archive *archive) {
 
 static znippy_status open_both(struct tar *tar) {
     struct archive_entry *entry;
+    bool is_gzip = memcmp(tar->input->room, "\x1f\x8b", 2) == 0;
     tar->plain = archive_read_new();
     tar->tar = archive_read_new();
-    if (!tar->plain || !tar->tar) {
+    tar->room = malloc(INPUT_ROOM);
+    tar->gzip = is_gzip ? gzip_begin(tar->input) : NULL;
+    if (!tar->plain || !tar->tar || !tar->room || (is_gzip && !tar->gzip)) {
         return job_fail(ZNIPPY_E_NO_MEMORY, tar->input->name, "out of memory");
     }
     support_filters(tar->plain);
@@ -202,7 +210,9 @@ static znippy_status describe(const struct import *import, struct archive_entry 
     }
     int64_t seconds = archive_entry_mtime(entry);
     if (archive_entry_mtime_is_set(entry) && seconds > INT64_MIN / 1000000000 && seconds < INT64_MAX / 1000000000) {
-        info->mtime_ns = seconds * 1000000000 + archive_entry_mtime_nsec(entry);
+        /* Of a time before 1970, libarchive takes digits behind the point as they stand: they count downwards there. */
+        int64_t rest = archive_entry_mtime_nsec(entry);
+        info->mtime_ns = seconds * 1000000000 + (seconds < 0 ? -rest : rest);
         info->flags |= ZNIPPY_ENTRY_HAS_MTIME;
     }
     int64_t uid = archive_entry_uid(entry), gid = archive_entry_gid(entry);
@@ -224,24 +234,36 @@ static znippy_status set_acl(struct import *import, struct archive_entry *entry,
     return status;
 }
 
-/* Extended attributes of the entry that was added last. One that tar has in two headers counts once. */
+/* Whether the name is among those before it: tar may have an attribute in two headers, or a list as one too. */
+static bool is_repeated(const char *const *names, size_t count, const char *name) {
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(names[i], name) == 0) {
+            return true;
+        }
+    }
+    return strcmp(name, ACL_ACCESS) == 0 || strcmp(name, ACL_DEFAULT) == 0;
+}
+
+/* Extended attributes of the entry that was added last. */
 static znippy_status set_xattrs(struct import *import, struct archive_entry *entry, znippy_error **error) {
     const char *name;
     const void *value;
-    size_t len;
+    size_t len, count = 0, most = (size_t)archive_entry_xattr_reset(entry);
+    const char **names = calloc(most + 1, sizeof *names);
+    if (!names) {
+        return job_fail(ZNIPPY_E_NO_MEMORY, "convert", "out of memory");
+    }
     znippy_status status = set_acl(import, entry, false, error);
     if (status == ZNIPPY_OK) {
         status = set_acl(import, entry, true, error);
     }
-    archive_entry_xattr_reset(entry);
-    while (status == ZNIPPY_OK && archive_entry_xattr_next(entry, &name, &value, &len) == ARCHIVE_OK) {
-        status = znippy_writer_set_xattr(import->writer, name, strlen(name), value, len, error);
-        if (status == ZNIPPY_E_LIMIT && strncmp(name, "system.posix_acl_", 17) == 0) {
-            znippy_error_free(*error); /* it came as a list already */
-            *error = NULL;
-            status = ZNIPPY_OK;
+    while (status == ZNIPPY_OK && count < most && archive_entry_xattr_next(entry, &name, &value, &len) == ARCHIVE_OK) {
+        if (!is_repeated(names, count, name)) {
+            status = znippy_writer_set_xattr(import->writer, name, strlen(name), value, len, error);
         }
+        names[count++] = name;
     }
+    free(names);
     return status;
 }
 
@@ -334,5 +356,7 @@ znippy_status from_tar(struct import *import, struct input *input, znippy_error 
     }
     archive_read_free(tar.tar);
     archive_read_free(tar.plain);
+    gzip_end(tar.gzip);
+    free(tar.room);
     return status;
 }

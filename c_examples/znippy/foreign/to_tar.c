@@ -44,9 +44,15 @@ static znippy_status fail(const struct tar_out *out, const char *name) {
     return job_fail(ZNIPPY_E_UNSUPPORTED, name, text ? text : "can't be written to a tar archive");
 }
 
+/* libarchive writes seconds, a point and nanoseconds, as decimal digits of one number: before 1970 both count downwards. In
+ * the last second before it there is no sign that it would write; that loses its fraction. */
 static void set_mtime(struct archive_entry *entry, int64_t ns) {
     int64_t seconds = ns / 1000000000, rest = ns % 1000000000;
-    archive_entry_set_mtime(entry, rest < 0 ? seconds - 1 : seconds, (long)(rest < 0 ? rest + 1000000000 : rest));
+    if (seconds == 0 && rest < 0) {
+        seconds = -1;
+        rest = 0;
+    }
+    archive_entry_set_mtime(entry, seconds, (long)(rest < 0 ? -rest : rest));
 }
 
 static unsigned type_of(uint32_t kind) {
