@@ -194,7 +194,16 @@ def make_tree(top, plain=False):
         file.truncate(60 << 20)
     with open(f"{top}/hole", "wb") as file:
         file.truncate(5 << 20)
-    for path in ["void", "dir/sub", "dir", "."]:
+    # Names that stand between a directory and what is in it, by their bytes; one of them has the bytes of a file in there.
+    os.makedirs(f"{top}/can/can/x")
+    write(f"{top}/can/can/file", b"in there")
+    write(f"{top}/can/can-file", b"beside")
+    for name in ["can-", "can.d", "can/can.d"]:
+        os.makedirs(f"{top}/{name}/below")
+    os.link(f"{top}/can/can/file", f"{top}/can.h")
+    os.link(f"{top}/can/can/file", f"{top}/can/can.h")
+    os.link(f"{top}/can/can/file", f"{top}/can/can.d/h")
+    for path in ["can/can/x", "can/can", "can", "void", "dir/sub", "dir", "."]:
         os.utime(f"{top}/{path}", ns=(10**18 + 7, 10**18 + 7))
 
 
@@ -215,10 +224,13 @@ def tar_formats():
         if shutil.which({"gz": "gzip", "bz2": "bzip2", "xz": "xz", "zst": "zstd"}[name]):
             must("tar", "--format=pax", flag, "-cf", f"x.tar.{name}", "-C", "tree", ".")
             same(f"tar.{name}", f"x.tar.{name}", gnu)
+    # Fractions of a second before 1970 have the wrong sign there, in what it writes and in what it reads.
+    os.utime("tree/old", ns=(-86400 * 10**9, -86400 * 10**9))
     for form in ["pax", "gnutar", "ustar"]:
         must("bsdtar", "--format", form, "-cf", "x.tar", "-C", "plain" if form == "ustar" else "tree", ".",
              env=dict(os.environ, LC_ALL="C.UTF-8"))
         same(f"bsdtar, {form}", "x.tar", bsd, root=False, times=True if form == "pax" else "seconds")
+    os.utime("tree/old", ns=(-86400_000_000_001, -86400_000_000_001))
     for name, form in [("pax", tarfile.PAX_FORMAT), ("gnu", tarfile.GNU_FORMAT), ("ustar", tarfile.USTAR_FORMAT)]:
         tree = "plain" if name == "ustar" else "tree"
         with tarfile.open("x.tar", "w", format=form) as out:
@@ -371,6 +383,7 @@ def there_and_back():
     gnu("back.tar", fresh("theirs"))
     compare("to GNU tar", described("tree"), described("theirs"))
     bsd("back.tar", fresh("theirs"))
+    os.utime("theirs/old", ns=(-86400_000_000_001, -86400_000_000_001))
     compare("to bsdtar", described("tree", root=False), described("theirs", root=False))
     with tarfile.open("back.tar") as tar:
         names = {member.name.removeprefix("./") for member in tar}

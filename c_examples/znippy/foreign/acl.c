@@ -90,6 +90,18 @@ void *acl_value(struct archive_entry *entry, bool of_default, size_t *len) {
     return value;
 }
 
+uint32_t acl_mode(struct archive_entry *entry, uint32_t mode) {
+    int type, permissions, tag, id;
+    const char *name;
+    archive_entry_acl_reset(entry, ARCHIVE_ENTRY_ACL_TYPE_ACCESS);
+    while (archive_entry_acl_next(entry, ARCHIVE_ENTRY_ACL_TYPE_ACCESS, &type, &permissions, &tag, &id, &name) == ARCHIVE_OK) {
+        if (tag == ARCHIVE_ENTRY_ACL_MASK) {
+            return (mode & ~(uint32_t)070) | ((uint32_t)permissions & 7) << 3;
+        }
+    }
+    return mode;
+}
+
 bool acl_add(struct archive_entry *entry, bool of_default, const void *value, size_t len) {
     const unsigned char *bytes = value;
     int kind = of_default ? ARCHIVE_ENTRY_ACL_TYPE_DEFAULT : ARCHIVE_ENTRY_ACL_TYPE_ACCESS;

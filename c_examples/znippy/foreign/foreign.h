@@ -6,6 +6,7 @@
  *   gzip.c       what gzip packed, for from_tar.c, with zlib
  *   from_zip.c   zip -> entries, with libzip
  *   to_tar.c     a reader -> tar on standard output, with libarchive
+ *   tree_order.c entries as tar wants them
  *   acl.c        access control lists: the kernel's bytes and libarchive's entries
  */
 #ifndef ZNIPPY_FOREIGN_H
@@ -58,6 +59,12 @@ znippy_status from_tar(struct import *import, struct input *input, znippy_error 
 znippy_status from_zip(struct import *import, struct input *input, znippy_error **error);
 znippy_status to_tar(const znippy_reader *reader, const znippy_sink *sink, znippy_stats *stats, znippy_error **error);
 
+typedef znippy_status (*tree_fn)(void *user_data, const znippy_entry_info *info, znippy_error **error);
+
+/* Calls `visit_one` for each entry, what is in a directory right behind it. A hard link always names an entry that came
+ * before, and which of a file's names is the file is settled anew. */
+znippy_status tree_walk(const znippy_reader *reader, tree_fn visit_one, void *user_data, znippy_error **error);
+
 struct gzip;
 
 /* Unpacks what gzip packed; NULL for want of memory. */
@@ -76,6 +83,9 @@ struct archive_entry;
 
 /* The value of ACL_ACCESS or ACL_DEFAULT, to be freed; NULL where the entry has none of that kind. */
 void *acl_value(struct archive_entry *entry, bool of_default, size_t *len);
+
+/* The entry's mode as a file has it: with a list, the bits of the group are the list's mask, which libarchive takes apart. */
+uint32_t acl_mode(struct archive_entry *entry, uint32_t mode);
 
 /* Gives the entry the list; false where the bytes are none. */
 bool acl_add(struct archive_entry *entry, bool of_default, const void *value, size_t len);

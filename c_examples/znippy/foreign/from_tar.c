@@ -202,7 +202,7 @@ static znippy_status describe(const struct import *import, struct archive_entry 
     info->link_target = archive_entry_hardlink(entry) ? archive_entry_hardlink(entry)
                         : info->kind == ZNIPPY_KIND_SYMLINK ? archive_entry_symlink(entry) : NULL;
     info->link_target_len = info->link_target ? strlen(info->link_target) : 0;
-    info->mode = (uint32_t)archive_entry_mode(entry) & 07777;
+    info->mode = acl_mode(entry, (uint32_t)archive_entry_mode(entry) & 07777);
     info->flags = ZNIPPY_ENTRY_HAS_MODE;
     if (info->kind == ZNIPPY_KIND_CHAR_DEVICE || info->kind == ZNIPPY_KIND_BLOCK_DEVICE) {
         info->rdev = (uint64_t)archive_entry_rdev(entry);

@@ -1,4 +1,4 @@
-/* A reader -> tar, in the format of POSIX (pax), in order of path: whatever the archive records, and nothing else, so that
+/* A reader -> tar, in the format of POSIX (pax), in the order of tree_order.c: whatever the archive records, and nothing else, so that
  * the bytes depend on the archive alone.
  *
  * libarchive takes names in the character set of the locale. With one of UTF-8, names that are UTF-8 go into pax headers
@@ -13,7 +13,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { PIECE = 1 << 20, PAGE = 1024, TAR_BLOCK = 10240 };
+enum { PIECE = 1 << 20, TAR_BLOCK = 10240 };
 
 struct tar_out {
     const znippy_reader *reader;
@@ -249,24 +249,13 @@ static znippy_status write_root(struct tar_out *out, znippy_error **error) {
     return status;
 }
 
+static znippy_status visit(void *user_data, const znippy_entry_info *info, znippy_error **error) {
+    return signals_caught() ? ZNIPPY_E_CANCELLED : write_entry(user_data, info, error);
+}
+
 static znippy_status write_all(struct tar_out *out, znippy_error **error) {
-    uint64_t entries = znippy_reader_entry_count(out->reader);
-    znippy_entry_info info;
     znippy_status status = write_root(out, error);
-    memset(&info, 0, sizeof info);
-    info.struct_size = sizeof info;
-    for (uint64_t first = 0; status == ZNIPPY_OK && first < entries; first += PAGE) {
-        znippy_listing *listing = NULL;
-        status = znippy_reader_list(out->reader, first, PAGE, &listing, error);
-        for (size_t i = 0; status == ZNIPPY_OK && i < znippy_listing_count(listing); i++) {
-            status = znippy_listing_get(listing, i, &info, error);
-            if (status == ZNIPPY_OK) {
-                status = signals_caught() ? ZNIPPY_E_CANCELLED : write_entry(out, &info, error);
-            }
-        }
-        znippy_listing_free(listing);
-    }
-    return status;
+    return status == ZNIPPY_OK ? tree_walk(out->reader, visit, out, error) : status;
 }
 
 static bool open_tar(struct tar_out *out) {
