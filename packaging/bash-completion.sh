@@ -46,7 +46,11 @@ _znippy_operand() {
     case $1 in
     *ARCHIVE*)
         _znippy_take < <(compgen -d -- "$current")
-        _znippy_take < <(compgen -f -X '!*.znippy' -- "$current")
+        if [[ $command == convert ]]; then
+            _znippy_take < <(compgen -f -- "$current")
+        else
+            _znippy_take < <(compgen -f -X '!*.znippy' -- "$current")
+        fi
         ;;
     *PATH* | *NAME*) _znippy_take < <("$tool" list "$2" 2> /dev/null | grep -F -m 1000 -- "$current") ;;
     *) _znippy_take < <(compgen -d -- "$current") ;;

@@ -37,7 +37,7 @@ sanitized() {
 export -f sanitized
 
 sh scripts/install-needs.sh cmake make gcc g++ clang objcopy readelf strip c++filt pkg-config python3 meson ninja libzstd.pc doxygen mandoc \
-    rpmspec abidw dpkg-buildpackage dh fakeroot lintian debootstrap xz valgrind strace || exit 1
+    rpmspec abidw dpkg-buildpackage dh fakeroot lintian debootstrap xz libarchive.pc libzip.pc zlib.pc bsdtar zip unzip valgrind strace || exit 1
 
 # What takes seconds comes first; what every user meets before what is rare. All use the build that scripts/test.sh left.
 timed "size of the library" 60 abi/check-size.sh build/lib/libznippy.so

@@ -17,6 +17,9 @@ package_of() {
     libcurl.pc) echo libcurl4-openssl-dev ;;
     fuse3.pc) echo libfuse3-dev ;;
     zlib.pc) echo zlib1g-dev ;;
+    libarchive.pc) echo libarchive-dev ;;
+    bsdtar) echo libarchive-tools ;;
+    setfacl) echo acl ;;
     fusermount3) echo fuse3 ;;
     nginx) echo nginx-light ;;
     mksquashfs) echo squashfs-tools ;;

@@ -77,7 +77,7 @@ under_valgrind() {
 needs=(cmake make gcc g++ objcopy readelf pkg-config python3)
 sh scripts/install-needs.sh "${needs[@]}" || exit 1
 # Without these, the tests that need them are skipped.
-sh scripts/install-needs.sh libcurl.pc fuse3.pc zlib.pc fusermount3 nginx || true
+sh scripts/install-needs.sh libcurl.pc fuse3.pc zlib.pc fusermount3 nginx libarchive.pc libzip.pc bsdtar zip unzip setfacl || true
 
 step "format" cargo fmt --check
 step "lints" cargo clippy --locked --all-targets -- -D warnings

@@ -97,7 +97,10 @@ fn the_file_is_what_the_older_readers_demand() {
     let bytes = fs::read(&archive).unwrap();
     let at = u64::from_le_bytes(bytes[bytes.len() - 8..].try_into().unwrap());
     let parts = manifest::decode(bytes[at as usize..bytes.len() - 16].to_vec(), at).unwrap();
-    let [part] = &parts[..] else { panic!("{parts:?}") };
+    let [part, lookup] = &parts[..] else { panic!("{parts:?}") };
+    // By this section 0.10 gets single files; it is the data part once more, so that 0.7.2 reads right what it takes for data.
+    assert_eq!((lookup.pkg_type, lookup.module_name.as_str()), (-128, "__znippy_lookup__"));
+    assert_eq!((lookup.offset, lookup.len, lookup.rows), (part.offset, part.len, part.rows));
     assert_eq!((part.pkg_type, part.repo.as_str(), part.module_name.as_str()), (0, "", ""));
     let batches = columns::decode(bytes[part.offset as usize..(part.offset + part.len) as usize].to_vec()).unwrap();
     let (mut seen, mut slices) = (BTreeMap::new(), 0);

@@ -7,7 +7,9 @@ use crate::format::hash::{Digest, hash};
 use crate::format::path;
 use crate::format::row::{CODEC_STORED, EntryKind};
 use crate::format::v3::columns::{RawRow, RowsBuilder};
+use crate::format::manifest::SECTION_TYPE;
 use crate::format::v3::manifest::{self, Part};
+use crate::format::v3::sections::LOOKUP;
 use crate::options::{Key, Options};
 use crate::pack::finish::Packed;
 use crate::pack::merge::{InOrder, Passing};
@@ -67,7 +69,10 @@ pub(super) fn finish(
     let part =
         Part { pkg_type: 0, repo: String::new(), module_name: String::new(), offset, len: stream.len() as u64, rows };
     let at = output.position();
-    output.append(&manifest::encode(&[part])?)?;
+    // 0.10 gets single files by a section of all rows in order of path, which the part is. 0.7.2 takes the section for
+    // data, and so reads everything twice, with the same result.
+    let lookup = Part { pkg_type: SECTION_TYPE, module_name: LOOKUP.into(), ..part.clone() };
+    output.append(&manifest::encode(&[part, lookup])?)?;
     output.append(&container::footer(at))?;
     stats.bytes_out = output.position();
     stats.bytes_index = stats.bytes_out - payload;

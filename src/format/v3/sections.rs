@@ -17,6 +17,8 @@ pub const FSMETA: &str = "__znippy_fsmeta__";
 pub const META: &str = "__znippy_meta__";
 /// Slices whose blobs are deltas against other entries.
 pub const DELTA: &str = "__znippy_delta__";
+/// Name of the section with all rows in order of path, which 0.10 wants for single files. Written, and not looked at.
+pub const LOOKUP: &str = "__znippy_lookup__";
 
 const fn column(name: &'static str, data_type: DataType) -> Column {
     Column { name, data_type, nullable: true }
