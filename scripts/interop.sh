@@ -178,7 +178,7 @@ columns() {
 }
 mkdir "$work/crates" "$work/wheels" "$work/programs"
 find "${CARGO_HOME:-$HOME/.cargo}/registry/cache" -name '[ab]*.crate' -size -100k | sort | head -20 | xargs -r cp -t "$work/crates"
-cp "$(command -v true)" "$(command -v ls)" "$work/programs/"
+cp "$(type -P true)" "$(type -P ls)" "$work/programs/"
 python3 - "$work/wheels/one-1.0-py3-none-any.whl" << 'END'
 import sys, zipfile
 with zipfile.ZipFile(sys.argv[1], "w") as out:
@@ -187,7 +187,7 @@ with zipfile.ZipFile(sys.argv[1], "w") as out:
 END
 check "columns of --format cargo" columns cargo "$work/crates" crate_name
 check "columns of --format python" columns python "$work/wheels" version
-check "columns of --format elf" columns elf "$work/programs" ""
+check "columns of --format elf" columns elf "$work/programs" arch_claim
 check "columns of the fixture" "$znippy" verify -q tests/fixtures/v3/0.10.1/crates-rust.znippy
 say "" "$failures failures"
 [ "$failures" -eq 0 ]
