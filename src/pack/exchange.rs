@@ -4,10 +4,10 @@
 use crate::error::{Error, Result, Status, printable};
 use crate::format::container;
 use crate::format::hash::{Digest, hash};
+use crate::format::manifest::SECTION_TYPE;
 use crate::format::path;
 use crate::format::row::{CODEC_STORED, EntryKind};
 use crate::format::v3::columns::{RawRow, RowsBuilder};
-use crate::format::manifest::SECTION_TYPE;
 use crate::format::v3::manifest::{self, Part};
 use crate::format::v3::sections::LOOKUP;
 use crate::options::{Key, Options};
