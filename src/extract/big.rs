@@ -97,7 +97,7 @@ impl Progress {
     }
 
     /// The hash of the whole file: what archives are compared and trusted by must be what stands on disk. It is merged
-    /// from the slices where they tile the file; else, as with holes, the file is read again.
+    /// from the slices; what is no slice of its own tree, as around holes, is read again.
     fn check_whole(&self, job: &Job<'_>, file: BorrowedFd<'_>, big: &Big) -> Result<()> {
         let mut parts = std::mem::take(&mut *self.parts.lock().unwrap_or_else(PoisonError::into_inner));
         if big.hash == UNRECORDED {
@@ -105,7 +105,8 @@ impl Progress {
             return Ok(());
         }
         parts.sort_unstable_by_key(|part| part.offset);
-        let found = match merge_parts(&parts, big.size) {
+        let value = |offset, len| sandbox::chaining_value(file, offset, len, || job.check());
+        let found = match merge_parts(&parts, big.size, value)? {
             Some(hash) => hash,
             None => sandbox::hash_file(file, big.size, || job.check())?,
         };

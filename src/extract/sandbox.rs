@@ -6,7 +6,7 @@
 
 mod file;
 
-pub(super) use file::{Existing, Identity, Leftover, NewFile, hash_file, set_size, write_at};
+pub(super) use file::{Existing, Identity, Leftover, NewFile, chaining_value, hash_file, set_size, write_at};
 
 use std::borrow::Cow;
 use std::collections::hash_map::RandomState;

@@ -106,25 +106,41 @@ impl Part {
     }
 }
 
-/// The hash of a file of `len` bytes from parts that tile it, sorted by offset; `None` where the tree of the file
-/// doesn't consist of them, as with holes or slices at odd places.
-pub fn merge_parts(parts: &[Part], len: u64) -> Option<Digest> {
-    let split = (parts.len() > 1).then(|| hazmat::left_subtree_len(len))?;
-    let (left, right) = parts.split_at(parts.partition_point(|part| part.offset < split));
-    let (left, right) = (subtree(left, 0, split)?, subtree(right, split, len - split)?);
-    Some(*hazmat::merge_subtrees_root(&left, &right, Mode::Hash).as_bytes())
+/// A range that is not worth looking for parts in.
+const READ_WHOLE: u64 = 64 << 10;
+
+/// The hash of a file of `len` bytes from parts of it, sorted by offset. For what they leave out, as with holes or slices at
+/// odd places, `value` is asked: the chaining value of so many bytes from an offset on. `None` for a short file.
+///
+/// # Errors
+/// Those of `value`.
+pub fn merge_parts(
+    parts: &[Part],
+    len: u64,
+    mut value: impl FnMut(u64, u64) -> Result<ChainingValue>,
+) -> Result<Option<Digest>> {
+    if len <= READ_WHOLE {
+        return Ok(None);
+    }
+    let (left, right) = halves(parts, 0, len, &mut value)?;
+    Ok(Some(*hazmat::merge_subtrees_root(&left, &right, Mode::Hash).as_bytes()))
 }
 
-fn subtree(parts: &[Part], offset: u64, len: u64) -> Option<ChainingValue> {
+type Value<'a> = dyn FnMut(u64, u64) -> Result<ChainingValue> + 'a;
+
+fn halves(parts: &[Part], offset: u64, len: u64, value: &mut Value<'_>) -> Result<(ChainingValue, ChainingValue)> {
+    let split = hazmat::left_subtree_len(len);
+    let (left, right) = parts.split_at(parts.partition_point(|part| part.offset < offset + split));
+    Ok((subtree(left, offset, split, value)?, subtree(right, offset + split, len - split, value)?))
+}
+
+fn subtree(parts: &[Part], offset: u64, len: u64, value: &mut Value<'_>) -> Result<ChainingValue> {
     match parts {
-        [] => None,
-        [part] => (part.offset == offset && part.len == len).then_some(part.value),
-        _ if len <= 1024 => None,
+        [part] if part.offset == offset && part.len == len => Ok(part.value),
+        _ if parts.is_empty() || len <= READ_WHOLE => value(offset, len),
         _ => {
-            let split = hazmat::left_subtree_len(len);
-            let (left, right) = parts.split_at(parts.partition_point(|part| part.offset < offset + split));
-            let (left, right) = (subtree(left, offset, split)?, subtree(right, offset + split, len - split)?);
-            Some(hazmat::merge_subtrees_non_root(&left, &right, Mode::Hash))
+            let (left, right) = halves(parts, offset, len, value)?;
+            Ok(hazmat::merge_subtrees_non_root(&left, &right, Mode::Hash))
         }
     }
 }
@@ -165,12 +181,40 @@ mod tests {
                     merger.push(window_value(part, (i * window) as u64));
                 }
                 assert_eq!(merger.finish(), Some(hash(file)), "{window} {len}");
-                let part = |i: usize, part| Part::new(part, (i * window) as u64).expect("aligned");
-                let mut parts: Vec<_> = file.chunks(window).enumerate().map(|(i, bytes)| part(i, bytes)).collect();
-                assert_eq!(merge_parts(&parts, len as u64), Some(hash(file)), "{window} {len}");
-                parts.remove(0);
-                assert_eq!(merge_parts(&parts, len as u64), None, "a part is missing");
             }
         }
+    }
+
+    #[test]
+    fn parts_make_the_hash_of_the_file_and_what_is_missing_or_at_odd_places_is_asked_for() {
+        let data: Vec<u8> = (0..3_000_000u64).map(|i| ((i * i) >> 7) as u8).collect();
+        let window = 256 << 10;
+        for len in [65_537, window, window + 1, 3 * window, 5 * window + 1023, 3_000_000] {
+            let file = &data[..len];
+            let part = |i: usize, bytes| Part::new(bytes, (i * window) as u64).expect("aligned");
+            let mut parts: Vec<_> = file.chunks(window).enumerate().map(|(i, bytes)| part(i, bytes)).collect();
+            let hash_of = |parts: &[Part]| {
+                let mut asked = 0;
+                let merged = merge_parts(parts, len as u64, |offset, len| {
+                    asked += len;
+                    Ok(window_value(&file[offset as usize..(offset + len) as usize], offset))
+                });
+                (merged.expect("hash"), asked)
+            };
+            // A part that is the whole file is no subtree of it.
+            let all = if parts.len() == 1 { len as u64 } else { 0 };
+            assert_eq!(hash_of(&parts), (Some(hash(file)), all), "{len}");
+            let lost = parts.remove(parts.len() / 2);
+            assert_eq!(hash_of(&parts), (Some(hash(file)), lost.len), "{len}");
+            if lost.len == window as u64 {
+                let start = lost.offset as usize;
+                parts.extend(Part::new(&file[start..start + (64 << 10)], lost.offset));
+                assert!(Part::new(&file[start + 5000..start + 6000], lost.offset + 5000).is_none());
+                parts.sort_unstable_by_key(|part| part.offset);
+                assert_eq!(hash_of(&parts), (Some(hash(file)), lost.len - (64 << 10)), "{len}");
+            }
+            assert_eq!(hash_of(&[]), (Some(hash(file)), len as u64), "{len}");
+        }
+        assert_eq!(merge_parts(&[], READ_WHOLE, |_, _| unreachable!()).expect("none"), None);
     }
 }

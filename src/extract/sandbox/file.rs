@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use blake3::hazmat::{ChainingValue, HasherExt};
 use rustix::fs::Stat;
 use rustix::io::Errno;
 
@@ -122,13 +123,36 @@ impl AsFd for Existing {
 
 /// BLAKE3 of a file's first `size` bytes; `check` is asked once in a while whether to go on.
 pub(in crate::extract) fn hash_file(file: BorrowedFd<'_>, size: u64, check: impl Fn() -> Result<()>) -> Result<Digest> {
-    let failed = |errno| Error::os("can't read the file", errno);
     let mut hasher = blake3::Hasher::new();
-    let mut buffer = crate::error::zeroed(size.min(1 << 20) as usize)?;
-    let mut offset = 0;
-    while offset < size {
+    update(&mut hasher, file, 0, size, check)?;
+    Ok(*hasher.finalize().as_bytes())
+}
+
+/// The chaining value of `len` bytes of a longer file, which are a subtree of its tree.
+pub(in crate::extract) fn chaining_value(
+    file: BorrowedFd<'_>,
+    offset: u64,
+    len: u64,
+    check: impl Fn() -> Result<()>,
+) -> Result<ChainingValue> {
+    let mut hasher = blake3::Hasher::new();
+    hasher.set_input_offset(offset);
+    update(&mut hasher, file, offset, len, check)?;
+    Ok(hasher.finalize_non_root())
+}
+
+fn update(
+    hasher: &mut blake3::Hasher,
+    file: BorrowedFd<'_>,
+    mut offset: u64,
+    len: u64,
+    check: impl Fn() -> Result<()>,
+) -> Result<()> {
+    let end = offset + len;
+    let mut buffer = crate::error::zeroed(len.min(1 << 20) as usize)?;
+    while offset < end {
         check()?;
-        let most = (size - offset).min(buffer.len() as u64) as usize;
+        let most = (end - offset).min(buffer.len() as u64) as usize;
         match rustix::io::pread(file, &mut buffer[..most], offset) {
             Ok(0) => return Err(Error::new(Status::Changed, "the file was cut by somebody else")),
             Ok(read) => {
@@ -136,10 +160,10 @@ pub(in crate::extract) fn hash_file(file: BorrowedFd<'_>, size: u64, check: impl
                 offset += read as u64;
             }
             Err(Errno::INTR) => {}
-            Err(errno) => return Err(failed(errno)),
+            Err(errno) => return Err(Error::os("can't read the file", errno)),
         }
     }
-    Ok(*hasher.finalize().as_bytes())
+    Ok(())
 }
 
 /// Writes all bytes at an offset.
