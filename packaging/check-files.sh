@@ -72,6 +72,15 @@ wrap.read("packaging/meson/znippy.wrap")
 assert wrap["wrap-file"]["directory"] == f"libznippy-{sys.argv[1]}"
 assert wrap["provide"]["dependency_names"] == "znippy"
 PYTHON
+# A project that has the library as a subproject configures; what then is built is what CMake builds anywhere.
+mkdir -p "$work/user/subprojects/libznippy-$version"
+cp packaging/meson/znippy.wrap "$work/user/subprojects/"
+cp -R meson.build include packaging abi "$work/user/subprojects/libznippy-$version/"
+echo "project('user', 'c')
+executable('user', 'user.c', dependencies: dependency('znippy'))" > "$work/user/meson.build"
+echo '#include <znippy.h>
+int main(void) { return znippy_version_number() == 0; }' > "$work/user/user.c"
+meson setup --wrap-mode=forcefallback "$work/user/build" "$work/user" > "$work/meson.log" || fail "$(cat "$work/meson.log")"
 echo "Meson wrap: good"
 
 python3 packaging/debian-copyright.py > "$work/copyright"
