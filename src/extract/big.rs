@@ -105,7 +105,8 @@ impl Progress {
             return Ok(());
         }
         parts.sort_unstable_by_key(|part| part.offset);
-        let value = |offset, len| sandbox::chaining_value(file, offset, len, || job.check());
+        let mut buffer = Vec::new();
+        let value = |offset, len| sandbox::chaining_value(file, offset, len, &mut buffer, || job.check());
         let found = match merge_parts(&parts, big.size, value)? {
             Some(hash) => hash,
             None => sandbox::hash_file(file, big.size, || job.check())?,

@@ -124,20 +124,21 @@ impl AsFd for Existing {
 /// BLAKE3 of a file's first `size` bytes; `check` is asked once in a while whether to go on.
 pub(in crate::extract) fn hash_file(file: BorrowedFd<'_>, size: u64, check: impl Fn() -> Result<()>) -> Result<Digest> {
     let mut hasher = blake3::Hasher::new();
-    update(&mut hasher, file, 0, size, check)?;
+    update(&mut hasher, file, 0, size, &mut Vec::new(), check)?;
     Ok(*hasher.finalize().as_bytes())
 }
 
-/// The chaining value of `len` bytes of a longer file, which are a subtree of its tree.
+/// The chaining value of `len` bytes of a longer file, which are a subtree of its tree. `buffer` is one to use.
 pub(in crate::extract) fn chaining_value(
     file: BorrowedFd<'_>,
     offset: u64,
     len: u64,
+    buffer: &mut Vec<u8>,
     check: impl Fn() -> Result<()>,
 ) -> Result<ChainingValue> {
     let mut hasher = blake3::Hasher::new();
     hasher.set_input_offset(offset);
-    update(&mut hasher, file, offset, len, check)?;
+    update(&mut hasher, file, offset, len, buffer, check)?;
     Ok(hasher.finalize_non_root())
 }
 
@@ -146,10 +147,14 @@ fn update(
     file: BorrowedFd<'_>,
     mut offset: u64,
     len: u64,
+    buffer: &mut Vec<u8>,
     check: impl Fn() -> Result<()>,
 ) -> Result<()> {
     let end = offset + len;
-    let mut buffer = crate::error::zeroed(len.min(1 << 20) as usize)?;
+    let piece = len.min(1 << 20) as usize;
+    if buffer.len() < piece {
+        *buffer = crate::error::zeroed(piece)?;
+    }
     while offset < end {
         check()?;
         let most = (end - offset).min(buffer.len() as u64) as usize;
