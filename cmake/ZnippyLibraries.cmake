@@ -78,6 +78,9 @@ endif()
 # shared library is a quarter smaller that way.
 set(ZNIPPY_CARGO_LIB "${ZNIPPY_CARGO_TARGET_DIR}/release/libznippy.a")
 separate_arguments(cargo_flags UNIX_COMMAND "${ZNIPPY_CARGO_FLAGS}")
+if(ZNIPPY_OPENZL)
+  list(APPEND cargo_flags --features openzl)
+endif()
 add_custom_target(znippy_cargo
   COMMAND "${CMAKE_COMMAND}" -E env ${ZNIPPY_CARGO_ENVIRONMENT}
           "${CARGO_EXECUTABLE}" rustc --release --lib --locked --crate-type staticlib ${cargo_flags}

@@ -20,6 +20,7 @@ type Archive struct {
 	path   string
 	reader *C.znippy_reader
 	source *source // nil where the library reads by itself
+	recent recent
 
 	// users is the number of calls inside the library, and one more until Close. Who brings it to zero frees the reader.
 	users  atomic.Int64

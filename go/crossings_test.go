@@ -36,6 +36,13 @@ func TestListsCrossIntoCInBatches(t *testing.T) {
 		{"a walk over 11 directories", func() {
 			check(t, fs.WalkDir(a, ".", func(_ string, _ fs.DirEntry, err error) error { return err }))
 		}, 11 * 10},
+		{"reading all files of a directory that was listed", func() {
+			entries, err := a.ReadDir("4")
+			check(t, err)
+			for _, entry := range entries {
+				check(t, second(a.ReadFile("4/"+entry.Name())))
+			}
+		}, int64(files/10) + 10},
 		{"the stat of a file", func() { check(t, second(a.Stat("3/00003"))) }, 2},
 		{"a small file whole", func() { check(t, second(a.ReadFile("3/00003"))) }, 4},
 	} {

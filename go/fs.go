@@ -114,6 +114,9 @@ func (v view) ReadDir(name string) ([]fs.DirEntry, error) {
 	if err != nil {
 		return nil, pathError("readdir", name, err)
 	}
+	if !v.links {
+		v.archive.recent.keep(e.Path, append([]fs.DirEntry(nil), list...))
+	}
 	return list, nil
 }
 
@@ -150,6 +153,9 @@ func (v view) resolveLast(op, name string, follow bool) (Entry, error) {
 	whole := v.dir
 	if name != "." {
 		whole = path.Join(v.dir, name)
+	}
+	if e, ok := v.archive.recent.find(whole); ok && (e.Kind != KindSymlink || !follow) && !v.archive.closed.Load() {
+		return *e, nil
 	}
 	e, err := v.archive.at(whole)
 	switch {

@@ -29,9 +29,14 @@ func TestFileSystemOfAnOwnTree(t *testing.T) {
 }
 
 func TestFileSystemOfRealTrees(t *testing.T) {
-	trees := []string{"/usr/include", filepath.Join(runtime.GOROOT(), "src")}
+	// Headers, sources of Go, and a package of node. TestFS reads three bytes at a time.
+	sources := filepath.Join(runtime.GOROOT(), "src")
+	trees := []string{"/usr/include", sources, "/usr/lib/node_modules"}
 	if testing.Short() {
-		trees = []string{filepath.Join(runtime.GOROOT(), "src", "io"), "/usr/include/x86_64-linux-gnu"}
+		trees = []string{
+			"/usr/include/linux", "/usr/include/x86_64-linux-gnu", filepath.Join(sources, "io"), filepath.Join(sources, "net"),
+			"/usr/lib/node_modules/npm/lib",
+		}
 	}
 	for _, tree := range trees {
 		t.Run(tree, func(t *testing.T) {

@@ -3,6 +3,9 @@
 
 use std::mem::MaybeUninit;
 
+#[cfg(feature = "openzl")]
+pub(crate) mod openzl;
+
 /// Zeroed memory, or none where there is none. Fresh pages of the system are zeros already, and are not touched before
 /// they are used: that is what `try_reserve` and `resize` can't do, and what matters for blocks of megabytes.
 pub(crate) fn zeroed(len: usize) -> Option<Vec<u8>> {

@@ -58,13 +58,17 @@ static znippy_status pass_xattrs(const znippy_reader *reader, znippy_writer *wri
 }
 
 static znippy_status pass_page(const znippy_reader *reader, znippy_writer *writer, const znippy_listing *listing,
-                               uint64_t *unverified, znippy_error **error) {
+                               struct limits *limits, uint64_t *unverified, znippy_error **error) {
     znippy_status status = ZNIPPY_OK;
     znippy_entry_info entry;
     memset(&entry, 0, sizeof entry);
     entry.struct_size = sizeof entry;
     for (size_t i = 0; status == ZNIPPY_OK && i < znippy_listing_count(listing); i++) {
         status = znippy_listing_get(listing, i, &entry, error);
+        if (status != ZNIPPY_OK) {
+            break;
+        }
+        status = limits_admit(limits, entry.path, entry.size);
         if (status != ZNIPPY_OK) {
             break;
         }
@@ -97,14 +101,14 @@ static znippy_status pass_root(const znippy_reader *reader, znippy_writer *write
     return znippy_writer_add_buffer(writer, &root, NULL, 0, error);
 }
 
-static znippy_status pass_all(const znippy_reader *reader, znippy_writer *writer, uint64_t entries,
-                              uint64_t *unverified, znippy_error **error) {
+static znippy_status pass_all(const znippy_reader *reader, znippy_writer *writer, const znippy_archive_info *info,
+                              struct limits *limits, uint64_t *unverified, znippy_error **error) {
     znippy_status status = pass_root(reader, writer, error);
-    for (uint64_t first = 0; status == ZNIPPY_OK && first < entries; first += PAGE) {
+    for (uint64_t first = 0; status == ZNIPPY_OK && first < info->entries; first += PAGE) {
         znippy_listing *listing = NULL;
         status = znippy_reader_list(reader, first, PAGE, &listing, error);
         if (status == ZNIPPY_OK) {
-            status = pass_page(reader, writer, listing, unverified, error);
+            status = pass_page(reader, writer, listing, limits, unverified, error);
         }
         znippy_listing_free(listing);
     }
@@ -133,13 +137,15 @@ static znippy_status create(const struct request *request, znippy_writer **write
     return znippy_writer_create(request->operands[1], request->options, writer, error);
 }
 
-static znippy_status write_other(const struct request *request, const znippy_reader *reader, uint64_t entries,
-                                 znippy_stats *stats, znippy_error **error) {
+static znippy_status write_other(const struct request *request, const znippy_reader *reader,
+                                 const znippy_archive_info *info, znippy_stats *stats, znippy_error **error) {
+    struct limits limits;
+    limits_begin(&limits, request, info->archive_size);
     znippy_writer *writer = NULL;
     uint64_t unverified = 0;
     znippy_status status = create(request, &writer, error);
     if (status == ZNIPPY_OK) {
-        status = pass_all(reader, writer, entries, &unverified, error);
+        status = pass_all(reader, writer, info, &limits, &unverified, error);
     }
     if (status == ZNIPPY_OK) {
         status = znippy_writer_finish(writer, stats, error);
@@ -209,7 +215,7 @@ static znippy_status from_reader(const struct request *request, const znippy_rea
         status = choose_format(request, &info, error);
     }
     if (status == ZNIPPY_OK) {
-        status = write_other(request, reader, info.entries, stats, error);
+        status = write_other(request, reader, &info, stats, error);
     }
     return status == ZNIPPY_OK ? print_new_digest(request, error) : status;
 }
@@ -276,6 +282,12 @@ static znippy_status pass_foreign(struct import *import, struct input *input, zn
 #endif
 }
 
+/* 0 where it is a pipe. */
+static uint64_t input_size(const struct input *input) {
+    struct stat stat_of;
+    return fstat(input->fd, &stat_of) == 0 && S_ISREG(stat_of.st_mode) ? (uint64_t)stat_of.st_size : 0;
+}
+
 static znippy_status from_input(const struct request *request, struct input *input, znippy_stats *stats,
                                 znippy_error **error) {
     znippy_writer *writer = NULL;
@@ -288,7 +300,7 @@ static znippy_status from_input(const struct request *request, struct input *inp
         status = create(request, &writer, error);
     }
     if (status == ZNIPPY_OK) {
-        import_begin(&import, request, writer);
+        import_begin(&import, request, input_size(input), writer);
         status = pass_foreign(&import, input, error);
         if (status == ZNIPPY_OK) {
             status = import_end(&import, error);

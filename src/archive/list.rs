@@ -159,7 +159,7 @@ impl Shares {
             };
             self.stored = self.stored.saturating_add(share);
             self.slices = self.slices.saturating_add(1);
-            self.unverified |= row.checksum == UNRECORDED;
         }
+        self.unverified |= row.checksum == UNRECORDED && row.kind == EntryKind::File as u8;
     }
 }

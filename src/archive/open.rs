@@ -14,7 +14,6 @@ use crate::format::hash::{Digest, hash};
 use crate::format::index::{Expected, Segment};
 use crate::format::manifest::{Manifest, Part};
 use crate::format::row::{CODEC_OPENZL, CODEC_STORED, CODEC_ZSTD, Codecs, Location};
-use crate::format::v3::openzl::{self, Content};
 use crate::format::xattrs::XattrSets;
 use crate::options::{Key as OptionKey, Options};
 use crate::sync::OnceCell;
@@ -268,10 +267,7 @@ impl Archive {
             CODEC_OPENZL if self.codecs() == Codecs::Version3 => {
                 fit(scratch, at.blob_size as usize)?;
                 self.read_range(at.blob_offset, scratch)?;
-                match openzl::parse(scratch, at.block_size)? {
-                    Content::Stored(bytes) => block.copy_from_slice(bytes),
-                    Content::Zstd(frame) => decompressor.decompress_magicless(frame, block)?,
-                }
+                decompressor.decompress_openzl(scratch, block)?;
                 Ok(block.len())
             }
             codec => Err(self.unsupported_codec(codec)),

@@ -60,9 +60,10 @@ struct Worker<'a> {
 
 impl<'a> Worker<'a> {
     fn new(job: &'a Job<'a>) -> Result<Worker<'a>> {
+        let untrusted = job.settings.limits.are_of_untrusted();
         Ok(Worker {
             job,
-            decompressor: Decompressor::new()?,
+            decompressor: if untrusted { Decompressor::of_untrusted() } else { Decompressor::new() }?,
             stored: Vec::new(),
             block: Vec::new(),
             decoded: None,

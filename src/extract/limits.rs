@@ -35,6 +35,11 @@ pub(super) struct Limits {
 }
 
 impl Limits {
+    /// Whether the archive is a stranger's.
+    pub(super) fn are_of_untrusted(&self) -> bool {
+        self.untrusted
+    }
+
     /// What the options say.
     pub(super) fn new(options: &Options) -> Limits {
         let untrusted = options.flag(Key::Untrusted);

@@ -6,6 +6,7 @@ use zstd::zstd_safe::{self, CCtx, CParameter, DCtx, DParameter, FrameFormat, InB
 
 use crate::error::{Error, Result, Status};
 use crate::format::container::MAX_BLOCK;
+use crate::format::v3::openzl::{self, Content};
 use crate::progress::CancelToken;
 
 /// From this level on, and for longer blocks at any level, cancellation must be looked at in between.
@@ -90,14 +91,23 @@ impl Compressor {
     }
 }
 
-/// Decodes zstd frames.
-pub struct Decompressor(DCtx<'static>);
+/// Decodes zstd frames, and with OpenZL, where it is built in, what takes that.
+pub struct Decompressor {
+    context: DCtx<'static>,
+    /// Whether OpenZL may see a frame. It allocates what the frame tells it to.
+    may_use_openzl: bool,
+}
 
 impl Decompressor {
     /// A context for one thread.
     pub fn new() -> Result<Decompressor> {
         let context = DCtx::try_create().ok_or_else(|| Error::new(Status::NoMemory, "can't make a zstd context"))?;
-        Ok(Decompressor(context))
+        Ok(Decompressor { context, may_use_openzl: true })
+    }
+
+    /// The same for archives of strangers: no frame comes to OpenZL.
+    pub fn of_untrusted() -> Result<Decompressor> {
+        Ok(Decompressor { may_use_openzl: false, ..Decompressor::new()? })
     }
 
     /// Decodes one frame that must fill `target` exactly.
@@ -105,7 +115,7 @@ impl Decompressor {
     /// One shot into a buffer of the indexed size: no window is allocated, whatever the frame says.
     pub fn decompress(&mut self, frame: &[u8], target: &mut [u8]) -> Result<()> {
         check_frame(frame, target.len())?;
-        match self.0.decompress(target, frame) {
+        match self.context.decompress(target, frame) {
             Ok(written) if written == target.len() => Ok(()),
             _ => Err(Error::corrupt("codec.data", "a blob does not decode to the size that the index says")),
         }
@@ -113,14 +123,29 @@ impl Decompressor {
 
     /// Decodes one frame without its magic that must fill `target` exactly.
     pub fn decompress_magicless(&mut self, frame: &[u8], target: &mut [u8]) -> Result<()> {
-        self.0.reset(ResetDirective::SessionOnly).map_err(failed)?;
-        self.0.set_parameter(DParameter::Format(FrameFormat::Magicless)).map_err(failed)?;
-        let result = self.0.decompress(target, frame);
-        self.0.set_parameter(DParameter::Format(FrameFormat::One)).map_err(failed)?;
+        self.context.reset(ResetDirective::SessionOnly).map_err(failed)?;
+        self.context.set_parameter(DParameter::Format(FrameFormat::Magicless)).map_err(failed)?;
+        let result = self.context.decompress(target, frame);
+        self.context.set_parameter(DParameter::Format(FrameFormat::One)).map_err(failed)?;
         match result {
             Ok(written) if written == target.len() => Ok(()),
             _ => Err(Error::corrupt("codec.data", "a blob does not decode to the size that the index says")),
         }
+    }
+
+    /// Decodes a frame of OpenZL that must fill `target` exactly.
+    pub fn decompress_openzl(&mut self, frame: &[u8], target: &mut [u8]) -> Result<()> {
+        match openzl::parse(frame, target.len() as u64)? {
+            Content::Stored(bytes) => target.copy_from_slice(bytes),
+            Content::Zstd(frame) => self.decompress_magicless(frame, target)?,
+            Content::Other if self.may_use_openzl => openzl::decode_other(frame, target)?,
+            Content::Other => {
+                let why = "the entry is compressed with OpenZL in a way that zstd alone can't decode, which is not done \
+                           with untrusted archives, since nothing bounds the memory that it takes";
+                return Err(Error::refused(Status::Unsupported, "openzl.shape", why));
+            }
+        }
+        Ok(())
     }
 
     /// The same, but at least the first `needed` bytes are enough; returns how many were decoded. The others keep
@@ -140,16 +165,16 @@ impl Decompressor {
 
     /// Decodes in steps until there are `needed` bytes; `None` where that doesn't come about.
     fn decompress_steps(&mut self, frame: &[u8], target: &mut [u8], needed: usize) -> Result<Option<usize>> {
-        self.0.reset(ResetDirective::SessionOnly).map_err(failed)?;
-        self.0.set_parameter(DParameter::WindowLogMax(MAX_BLOCK.ilog2())).map_err(failed)?;
-        self.0.set_parameter(DParameter::StableOutBuffer(true)).map_err(failed)?;
+        self.context.reset(ResetDirective::SessionOnly).map_err(failed)?;
+        self.context.set_parameter(DParameter::WindowLogMax(MAX_BLOCK.ilog2())).map_err(failed)?;
+        self.context.set_parameter(DParameter::StableOutBuffer(true)).map_err(failed)?;
         let mut output = OutBuffer::around(target);
         let (mut at, mut end) = (0, 0);
         while output.pos() < needed {
             end = (end + INPUT_STEP).min(frame.len());
             let mut input = InBuffer::around(&frame[..end]);
             input.set_pos(at);
-            let Ok(left) = self.0.decompress_stream(&mut output, &mut input) else { return Ok(None) };
+            let Ok(left) = self.context.decompress_stream(&mut output, &mut input) else { return Ok(None) };
             at = input.pos();
             // The frame's end, or all of it taken without the bytes that its header promises.
             if output.pos() < needed && (left == 0 || end == frame.len()) {
@@ -164,13 +189,13 @@ impl Decompressor {
     /// Takes a window of at most what the frame says, and never more than the largest block of the format.
     pub fn decompress_start(&mut self, frame: &[u8], target: &mut [u8]) -> Result<usize> {
         let refused = |_| Error::corrupt("codec.data", "the start of a frame does not decode");
-        self.0.reset(ResetDirective::SessionOnly).map_err(failed)?;
-        self.0.set_parameter(DParameter::WindowLogMax(MAX_BLOCK.ilog2())).map_err(failed)?;
-        self.0.set_parameter(DParameter::StableOutBuffer(false)).map_err(failed)?;
+        self.context.reset(ResetDirective::SessionOnly).map_err(failed)?;
+        self.context.set_parameter(DParameter::WindowLogMax(MAX_BLOCK.ilog2())).map_err(failed)?;
+        self.context.set_parameter(DParameter::StableOutBuffer(false)).map_err(failed)?;
         let (mut input, mut output) = (InBuffer::around(frame), OutBuffer::around(target));
         while output.pos() < output.capacity() {
             let before = (input.pos(), output.pos());
-            let left = self.0.decompress_stream(&mut output, &mut input).map_err(refused)?;
+            let left = self.context.decompress_stream(&mut output, &mut input).map_err(refused)?;
             if left == 0 || before == (input.pos(), output.pos()) {
                 break;
             }

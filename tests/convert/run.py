@@ -9,6 +9,7 @@ Ends with 77 where a program is missing.
 
 import io
 import os
+import random
 import shutil
 import signal
 import stat
@@ -22,6 +23,8 @@ import zipfile
 ZNIPPY = os.path.realpath(sys.argv[1])
 failures = 0
 checks = 0
+# KiB of address space for hostile archives; sanitizers take all there is.
+MEMORY = os.environ.get("ZNIPPY_CONVERT_MEMORY", "4000000")
 
 
 def run(*command, **options):
@@ -369,6 +372,150 @@ def damaged():
     refused("a tar.gz with a wrong checksum", "bad.tar.gz")
 
 
+def refused_with(what, options, archive, words):
+    """As refused(), with options; takes little time and memory too."""
+    begin = time.monotonic()
+    done = run("sh", "-c", 'ulimit -v "$0"; exec "$@"', MEMORY, ZNIPPY, "convert", *options, archive, "refused.znippy")
+    text = done.stderr.decode(errors="replace")
+    good = done.returncode == 1 and text.count("\n") == 1 and all(word in text for word in words)
+    expect(good, what, f"{done.returncode}, {text!r}")
+    expect([name for name in os.listdir(".") if "refused" in name] == [], what, "something is left")
+    expect(time.monotonic() - begin < 60, what, "it took a minute")
+
+
+def zip_of(path, members):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as out:
+        for name, data in members:
+            info = zipfile.ZipInfo(name, (2020, 1, 1, 0, 0, 0))
+            info.create_system, info.external_attr, info.compress_type = 3, 0o100644 << 16, zipfile.ZIP_DEFLATED
+            out.writestr(info, data)
+
+
+def overlapping_zip(path, count, size):
+    """Many entries of the directory that all are the same bytes of the file."""
+    zip_of(path, [("0000000", b"\0" * size)])
+    raw = open(path, "rb").read()
+    end = raw.rindex(b"PK\5\6")
+    at = int.from_bytes(raw[end + 16:end + 20], "little")
+    record = raw[at:end]
+    records = b"".join(record.replace(b"0000000", b"%07d" % number) for number in range(count))
+    tail = bytearray(raw[end:])
+    tail[8:12] = count.to_bytes(2, "little") * 2
+    tail[12:16] = len(records).to_bytes(4, "little")
+    write(path, raw[:at] + records + bytes(tail))
+
+
+def hostile_tars():
+    link = dict(type=tarfile.LNKTYPE)
+    for name in ["..", "../../etc/passwd", "a/../../b"]:
+        make_tar("x.tar", [member("fine", b"1"), member(name, b"1")])
+        refused(f"a tar with {name}", "x.tar", [".."])
+    for target in ["../outside", "a/../../x"]:
+        make_tar("x.tar", [member("fine", b"1"), member("link", linkname=target, **link)])
+        refused(f"a hard link to {target}", "x.tar", ["link"])
+    make_tar("x.tar", [member("in", type=tarfile.SYMTYPE, linkname="../out"), member("in/file", b"through")])
+    refused("a file through a link", "x.tar", ["in/file"])
+    make_tar("x.tar", [member("x" * 300, b"1")])
+    refused("a name of 300 bytes", "x.tar", ["xxx"])
+    make_tar("x.tar", [member("a/" * 3000 + "b", b"1")])
+    refused("a path of 6,000 bytes", "x.tar")
+    make_tar("x.tar", [member(f"n{number:05}", linkname=f"n{number - 1:05}", **link) for number in range(20000, 1, -1)] +
+             [member("n00001", b"the file")])
+    begin = time.monotonic()
+    trouble = converted("x.tar")
+    expect(trouble is None and os.stat("ours/n20000").st_nlink == 20000, "a chain of 20,000 hard links backwards", trouble)
+    expect(time.monotonic() - begin < 60, "the chain", "took a minute")
+    make_tar("x.tar", [member("a", linkname="b", **link), member("b", linkname="a", **link)])
+    refused("hard links in a circle", "x.tar")
+    make_tar("x.tar", [member("a", linkname="late", **link), member("a", b"a file after all"), member("late", b"x")])
+    trouble = converted("x.tar")
+    expect(trouble is None and open("ours/a", "rb").read() == b"a file after all", "a late link whose name a file takes", trouble)
+    # What pax headers may say.
+    for key, value in [("size", "-5"), ("size", "9" * 30), ("size", "18446744073709551615"), ("path", ""), ("path", "../x"),
+                       ("linkpath", ""), ("mtime", "9" * 40), ("mtime", "nonsense"), ("uid", "-1"),
+                       ("GNU.sparse.major", "1"), ("GNU.sparse.map", "0,5,3,5,1,1"), ("GNU.sparse.size", "-1"),
+                       ("SCHILY.xattr.user.a", "x" * 70000), ("hdrcharset", "nonsense")]:
+        info, data = member("file", b"12345")
+        info.pax_headers = {key: value}
+        make_tar("x.tar", [(info, data)])
+        done = run(ZNIPPY, "convert", "-f", "x.tar", "new.znippy")
+        lines = done.stderr.count(b"\n")
+        expect(done.returncode in (0, 1) and lines <= 1 + (done.returncode == 0), f"pax {key}={value[:20]}", (done.returncode, done.stderr))
+        if done.returncode == 0:
+            expect(run(ZNIPPY, "verify", "-q", "new.znippy").returncode == 0, f"pax {key}={value[:20]}", "no sound archive")
+    # Holes of exbibytes in a kilobyte: a limit ends it before they are read.
+    holes = tarfile.TarInfo("holes")
+    holes.pax_headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.name": "holes",
+                         "GNU.sparse.realsize": str(1 << 50)}
+    holes.size = 512
+    make_tar("x.tar", [(holes, b"1\n%d\n0\n".ljust(512, b"\0") % (1 << 50))])
+    refused_with("a hole of a pebibyte", ["--untrusted"], "x.tar", ["holes", "max-bytes"])
+    make_tar("x.tar", [member(f"{number}", b"") for number in range(200)])
+    refused_with("200 entries of 100", ["--max-entries", "100"], "x.tar", ["max-entries"])
+    make_tar("x.tar", [member("d/" * 130 + "e", b"")])
+    refused_with("130 directories", ["--untrusted"], "x.tar", ["max-depth"])
+    import gzip
+    with gzip.open("x.tar.gz", "wb", 9) as out:
+        head, _ = member("zeros")
+        head.size = 1 << 33
+        out.write(head.tobuf())
+        for _ in range(40):
+            out.write(bytes(1 << 20))
+    refused_with("a tar.gz of 8 GiB of zeros", ["--max-ratio", "1000"], "x.tar.gz", ["zeros", "max-ratio"])
+    make_tar("small.tar", [member(f"d/{number}", noise(number * 50, number)) for number in range(25)] +
+             [member("link", linkname="d/3", **link), member("sym", type=tarfile.SYMTYPE, linkname="d")])
+    small = open("small.tar", "rb").read()
+    for round in range(300):
+        dice = random.Random(round)
+        raw = bytearray(small)
+        for _ in range(dice.randrange(1, 6)):
+            raw[dice.randrange(len(raw))] ^= 1 << dice.randrange(8)
+        write("x.tar", bytes(raw[:dice.randrange(600, len(raw))]))
+        done = run(ZNIPPY, "convert", "-f", "--untrusted", "x.tar", "new.znippy")
+        good = done.returncode in (0, 1) and (done.returncode == 0 or done.stderr.rstrip().count(b"\n") == 0)
+        expect(good, f"a damaged tar, round {round}", (done.returncode, done.stderr[-300:]))
+
+
+def hostile_zips():
+    for name in ["../x", "a/../../x", "a/.."]:
+        zip_of("x.zip", [("fine", b"1"), (name, b"1")])
+        refused(f"a zip with {name}", "x.zip", [".."])
+    zip_of("x.zip", [("/abs", b"1")])
+    expect(converted("x.zip") is None and os.path.exists("ours/abs"), "an absolute name in a zip")
+    zip_of("x.zip", [("file", b"1"), ("file/below", b"1")])
+    refused("an entry below a file in a zip", "x.zip", ["file/below"])
+    overlapping_zip("x.zip", 60000, 10 << 20)
+    refused_with("a zip whose entries overlap", ["--untrusted"], "x.zip", ["max-ratio"])
+    zip_of("x.zip", [("zeros", b"\0" * (30 << 20))])
+    refused_with("a zip of zeros", ["--max-bytes", "1000000"], "x.zip", ["zeros", "max-bytes"])
+    raw = open("x.zip", "rb").read()
+    end = raw.rindex(b"PK\5\6")
+    at = int.from_bytes(raw[end + 16:end + 20], "little")
+    for said in [5, 0]:  # fewer bytes than there are
+        bad = bytearray(raw)
+        bad[at + 24:at + 28] = said.to_bytes(4, "little")
+        bad[22:26] = said.to_bytes(4, "little")
+        write("x.zip", bytes(bad))
+        refused_with(f"a zip that says {said} bytes of more", ["--max-bytes", "1000000"], "x.zip", ["zeros"])
+    tail = bytearray(raw)
+    tail[end + 8:end + 12] = b"\xff\xff\xff\xff"
+    write("x.zip", bytes(tail))
+    refused("a zip that says 65,535 entries of one", "x.zip")
+    zip_of("x.zip", [("twice", b"first"), ("twice", b"second")])
+    expect(converted("x.zip") is None and open("ours/twice", "rb").read() == b"second", "a name twice in a zip")
+    zip_of("plain.zip", [(f"d/{number}", noise(500, number)) for number in range(20)])
+    raw = open("plain.zip", "rb").read()
+    for round in range(300):
+        dice = random.Random(round)
+        bad = bytearray(raw)
+        for _ in range(dice.randrange(1, 6)):
+            bad[dice.randrange(len(bad)) if dice.randrange(2) else dice.randrange(len(bad) * 3 // 4, len(bad))] ^= 1 << dice.randrange(8)
+        write("x.zip", bytes(bad[:dice.randrange(len(bad) // 2, len(bad))] if dice.randrange(5) == 0 else bad))
+        done = run(ZNIPPY, "convert", "-f", "--untrusted", "x.zip", "new.znippy")
+        good = done.returncode in (0, 1) and (done.returncode == 0 or done.stderr.rstrip().count(b"\n") == 0)
+        expect(good, f"a damaged zip, round {round}", (done.returncode, done.stderr[-300:]))
+
+
 def there_and_back():
     """To tar: for three programs, with everything, the same bytes at each number of threads."""
     must(ZNIPPY, "pack", "-qf", "tree", "tree.znippy")
@@ -495,7 +642,7 @@ def main():
         make_tree("plain", plain=True)
         shutil.copytree("plain", "zips", symlinks=True, ignore=lambda _, names: [name for name in names if "raw" in os.fsencode(name).decode("latin-1") or name == "fifo" or "\n" in name])
         os.chmod("zips/void", 0o755)  # unzip drops the sticky bit
-        steps = [tar_formats, zips, odd_tars, damaged, there_and_back, cancelled, attributes, lambda: real_trees(sys.argv[2:])]
+        steps = [tar_formats, zips, odd_tars, damaged, hostile_tars, hostile_zips, there_and_back, cancelled, attributes, lambda: real_trees(sys.argv[2:])]
         for step in steps:
             step()
     finally:

@@ -5,6 +5,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+pub mod parsed;
+
 /// What an archive must have of a path.
 #[derive(Debug)]
 pub struct Expected {
@@ -84,6 +86,29 @@ fn tree(name: &str) -> BTreeMap<String, Expected> {
     found
 }
 
+/// xorshift64*, so that a failure can be had again from its seed and round.
+pub struct Dice(u64);
+
+impl Dice {
+    pub fn new(seed: u64, round: u64) -> Dice {
+        Dice((seed << 32 | round).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
+    }
+
+    /// A number below `sides`.
+    pub fn roll(&mut self, sides: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) as usize % sides.max(1)
+    }
+
+    pub fn shuffle<T>(&mut self, values: &mut [T]) {
+        for last in (1..values.len()).rev() {
+            values.swap(last, self.roll(last + 1));
+        }
+    }
+}
+
 /// A version 3 archive made by hand: every part is the caller's.
 pub mod craft {
     use std::collections::HashMap;
@@ -110,12 +135,12 @@ pub mod craft {
     }
 
     /// A row of the manifest, in the order of its columns.
-    type Part = (i8, String, String, u64, u64, u64);
+    pub type Part = (i8, String, String, u64, u64, u64);
 
     #[derive(Default)]
     pub struct Archive {
         pub bytes: Vec<u8>,
-        parts: Vec<Part>,
+        pub parts: Vec<Part>,
         /// What stands between the manifest and the footer.
         pub behind: Vec<u8>,
     }

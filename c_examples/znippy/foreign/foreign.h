@@ -2,6 +2,8 @@
  * Archives of other programs and convert: what its files share.
  *
  *   import.c     entries of any archive -> a writer: names, links, duplicates
+ *   late.c       hard links that came before their file
+ *   limits.c     how much an archive may turn into
  *   from_tar.c   tar, compressed in whatever way -> entries, with libarchive
  *   gzip.c       what gzip packed, for from_tar.c, with zlib
  *   from_zip.c   zip -> entries, with libzip
@@ -16,28 +18,51 @@
 
 #include "../cli.h"
 
+/* ---- how much an archive may turn into ---- */
+
+struct limits {
+    uint64_t bytes, entries, depth, by_ratio; /* UINT64_MAX: no limit */
+    uint64_t seen_bytes, seen_entries;
+};
+
+/* The size of the archive is for the limit of the ratio; 0 where it is not known. */
+void limits_begin(struct limits *limits, const struct request *request, uint64_t archive_size);
+
+/* Looks at an entry of so many bytes before any of them is read. */
+znippy_status limits_admit(struct limits *limits, const char *path, uint64_t size);
+
 /* ---- entries into a writer ---- */
 
 struct import {
     znippy_writer *writer;
     bool owners, xattrs;  /* whether these are recorded */
     void *specials;       /* tree of entries that are neither files nor directories, which hard links may name */
-    struct late *late;    /* hard links whose file has not come yet */
-    size_t late_count;
+    struct limits limits;
+    struct late **late;   /* hard links whose file has not come yet */
+    size_t late_count, late_room;
+    void *late_names;     /* tree of them, by path */
     bool told_absolute;
     char *path, *target;  /* names of the entry that is being added, cleaned */
 };
 
-void import_begin(struct import *import, const struct request *request, znippy_writer *writer);
+void import_begin(struct import *import, const struct request *request, uint64_t archive_size, znippy_writer *writer);
 
 /* Adds an entry under its name in the other archive, which info->path holds, and a hard link's target as well. What tar
- * does is done: "./" and a leading "/" are taken off. A file's bytes come from the stream. */
-znippy_status import_entry(struct import *import, znippy_entry_info *info, const znippy_stream *bytes,
+ * does is done: "./" and a leading "/" are taken off. A file's bytes come from the stream, and are `size` at most. */
+znippy_status import_entry(struct import *import, znippy_entry_info *info, uint64_t size, const znippy_stream *bytes,
                            znippy_error **error);
+
+/* Adds a hard link whose names are clean; ZNIPPY_E_INVALID_ARGUMENT where what it names is not there. */
+znippy_status import_link(struct import *import, znippy_entry_info *info, znippy_error **error);
 
 /* Adds the hard links that are left. */
 znippy_status import_end(struct import *import, znippy_error **error);
 void import_free(struct import *import);
+
+znippy_status late_keep(struct import *import, const znippy_entry_info *info);
+void late_forget(struct import *import, const char *path); /* another entry has the path */
+znippy_status late_add(struct import *import, znippy_error **error);
+void late_free(struct import *import);
 
 /* ---- other archives ---- */
 

@@ -274,7 +274,7 @@ static znippy_status pass_entry(struct import *import, struct tar *tar, struct a
     znippy_entry_info info;
     znippy_status status = describe(import, entry, &info);
     if (status == ZNIPPY_OK) {
-        status = import_entry(import, &info, &bytes, error);
+        status = import_entry(import, &info, flow.size < 0 ? 0 : (uint64_t)flow.size, &bytes, error);
     }
     if (flow.status != ZNIPPY_OK) {
         return tar->input->cause ? fail(tar, tar->tar) : job_fail(flow.status, info.path, flow.what);

@@ -12,7 +12,8 @@ enum { FIELD_TIMES = 0x5455, FIELD_OWNER = 0x7875, HAS_MTIME = 1, MAX_TARGET = 6
 
 struct zip_flow {
     zip_file_t *file;
-    bool failed;
+    uint64_t left; /* of what the directory of the archive says */
+    bool failed, too_long;
 };
 
 static int64_t flow_read(void *user_data, void *buffer, size_t len) {
@@ -22,7 +23,9 @@ static int64_t flow_read(void *user_data, void *buffer, size_t len) {
     }
     zip_int64_t got = zip_fread(flow->file, buffer, len);
     flow->failed = got < 0;
-    return got < 0 ? ZNIPPY_E_CORRUPT : got;
+    flow->too_long = got > 0 && (uint64_t)got > flow->left;
+    flow->left -= got > 0 && !flow->too_long ? (uint64_t)got : 0;
+    return got < 0 || flow->too_long ? ZNIPPY_E_CORRUPT : got;
 }
 
 /* What an error of libzip is to the library's callers. */
@@ -109,7 +112,7 @@ static znippy_status set_kind(zip_t *zip, zip_uint64_t index, znippy_entry_info 
 
 static znippy_status add(struct import *import, zip_t *zip, zip_uint64_t index, znippy_entry_info *info,
                          const zip_stat_t *stat, znippy_error **error) {
-    struct zip_flow flow = {.file = NULL};
+    struct zip_flow flow = {.left = stat->valid & ZIP_STAT_SIZE ? stat->size : UINT64_MAX};
     znippy_stream bytes = {.struct_size = sizeof bytes, .user_data = &flow, .read = flow_read};
     char target[MAX_TARGET + 1];
     const char *name = info->path;
@@ -129,9 +132,11 @@ static znippy_status add(struct import *import, zip_t *zip, zip_uint64_t index, 
                                           : job_fail(ZNIPPY_E_LIMIT, name, "is a link with a target of over 65,535 bytes");
     }
     if (status == ZNIPPY_OK && !(flow.failed && info->kind == ZNIPPY_KIND_SYMLINK)) {
-        status = import_entry(import, info, &bytes, error);
+        status = import_entry(import, info, info->kind == ZNIPPY_KIND_FILE ? stat->size : 0, &bytes, error);
     }
-    if (flow.failed) {
+    if (flow.too_long) {
+        status = job_fail(ZNIPPY_E_CORRUPT, name, "has more bytes than the archive's directory says; get the archive again");
+    } else if (flow.failed) {
         status = fail(zip_file_get_error(flow.file), name);
     }
     if (flow.file) {

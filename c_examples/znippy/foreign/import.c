@@ -12,12 +12,6 @@ struct special {
     znippy_entry_info info;
 };
 
-/* A hard link whose file comes later. */
-struct late {
-    char *path, *target;
-    znippy_entry_info info;
-};
-
 static znippy_status no_memory(void) {
     return job_fail(ZNIPPY_E_NO_MEMORY, "convert", "out of memory");
 }
@@ -108,7 +102,7 @@ static znippy_status add_root(struct import *import, const char *name, znippy_en
 }
 
 /* A hard link to what is no file becomes another such entry: this format has hard links of files alone. */
-static znippy_status add_link(struct import *import, znippy_entry_info *info, znippy_error **error) {
+znippy_status import_link(struct import *import, znippy_entry_info *info, znippy_error **error) {
     const struct special *special = find_special(import, info->link_target);
     if (!special) {
         forget_special(import, info->path);
@@ -126,44 +120,33 @@ static znippy_status add_link(struct import *import, znippy_entry_info *info, zn
     return status == ZNIPPY_OK ? remember_special(import, &copy) : status;
 }
 
-/* Keeps a hard link for later: what it names may still come. */
-static znippy_status keep_link(struct import *import, const znippy_entry_info *info) {
-    struct late *grown = realloc(import->late, (import->late_count + 1) * sizeof *grown);
-    if (!grown) {
-        return no_memory();
-    }
-    import->late = grown;
-    struct late *late = &grown[import->late_count];
-    late->info = *info;
-    late->path = strdup(info->path);
-    late->target = strdup(info->link_target);
-    import->late_count++;
-    return late->path && late->target ? ZNIPPY_OK : no_memory();
-}
-
 static znippy_status add_or_keep_link(struct import *import, znippy_entry_info *info, znippy_error **error) {
     znippy_status status = clean(import, info->link_target, &import->target, &info->link_target_len);
     if (status != ZNIPPY_OK) {
         return status;
     }
     info->link_target = import->target;
-    status = add_link(import, info, error);
+    status = import_link(import, info, error);
     if (status != ZNIPPY_E_INVALID_ARGUMENT) {
         return status;
     }
     znippy_error_free(*error);
     *error = NULL;
-    return keep_link(import, info);
+    return late_keep(import, info);
 }
 
-znippy_status import_entry(struct import *import, znippy_entry_info *info, const znippy_stream *bytes,
+znippy_status import_entry(struct import *import, znippy_entry_info *info, uint64_t size, const znippy_stream *bytes,
                            znippy_error **error) {
     const char *name = info->path;
     znippy_status status = clean(import, name, &import->path, &info->path_len);
+    if (status == ZNIPPY_OK) {
+        status = limits_admit(&import->limits, import->path, size);
+    }
     if (status != ZNIPPY_OK) {
         return status;
     }
     info->path = import->path;
+    late_forget(import, info->path);
     if (info->path_len == 0) {
         return add_root(import, name, info, error);
     }
@@ -178,53 +161,16 @@ znippy_status import_entry(struct import *import, znippy_entry_info *info, const
     return status == ZNIPPY_OK && info->kind != ZNIPPY_KIND_DIRECTORY ? remember_special(import, info) : status;
 }
 
-/* Adds what can be added of the links that are left; how many that were. */
-static znippy_status add_late(struct import *import, size_t *added, znippy_error **error) {
-    size_t left = 0;
-    *added = 0;
-    for (size_t i = 0; i < import->late_count; i++) {
-        struct late *late = &import->late[i];
-        late->info.path = late->path;
-        late->info.link_target = late->target;
-        znippy_error_free(*error);
-        *error = NULL;
-        znippy_status status = add_link(import, &late->info, error);
-        if (status != ZNIPPY_OK && status != ZNIPPY_E_INVALID_ARGUMENT) {
-            return status;
-        }
-        if (status == ZNIPPY_OK) {
-            (*added)++;
-            free(late->path);
-            free(late->target);
-            late->path = late->target = NULL;
-        } else {
-            struct late kept = *late;
-            late->path = late->target = NULL;
-            import->late[left++] = kept;
-        }
-    }
-    import->late_count = left;
-    return ZNIPPY_OK;
-}
-
 znippy_status import_end(struct import *import, znippy_error **error) {
-    size_t added = 1;
-    znippy_status status = ZNIPPY_OK;
-    /* A link may name a link that comes behind it. */
-    while (status == ZNIPPY_OK && import->late_count > 0 && added > 0) {
-        status = add_late(import, &added, error);
-    }
-    if (status != ZNIPPY_OK || import->late_count == 0) {
-        return status;
-    }
-    return ZNIPPY_E_INVALID_ARGUMENT; /* *error tells of the last one */
+    return late_add(import, error);
 }
 
-void import_begin(struct import *import, const struct request *request, znippy_writer *writer) {
+void import_begin(struct import *import, const struct request *request, uint64_t archive_size, znippy_writer *writer) {
     int64_t owners = 0, xattrs = 0;
     memset(import, 0, sizeof *import);
     znippy_options_get_i64(request->options, ZNIPPY_OPT_RECORD_IDS, &owners, NULL);
     znippy_options_get_i64(request->options, ZNIPPY_OPT_XATTRS, &xattrs, NULL);
+    limits_begin(&import->limits, request, archive_size);
     import->writer = writer;
     import->owners = owners != 0;
     import->xattrs = xattrs != 0;
@@ -236,11 +182,7 @@ void import_free(struct import *import) {
         tdelete(special, &import->specials, by_path);
         special_free(special);
     }
-    for (size_t i = 0; i < import->late_count; i++) {
-        free(import->late[i].path);
-        free(import->late[i].target);
-    }
-    free(import->late);
+    late_free(import);
     free(import->path);
     free(import->target);
 }

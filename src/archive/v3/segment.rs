@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::archive::v3::open::Index;
 use crate::archive::v3::order::Pick;
 use crate::error::{Error, Result, Status};
-use crate::format::hash::{UNRECORDED, hash};
+use crate::format::hash::UNRECORDED;
 use crate::format::index::{Expected, Segment, SegmentBuilder};
 use crate::format::manifest::Part;
 use crate::format::row::{Attributes, CODEC_DELTA, CODEC_OPENZL, CODEC_STORED, Codecs, EntryKind, Location, Row};
@@ -51,17 +51,12 @@ impl Index {
         }
         let attributes = if first { Some(self.attributes(at, pick, &raw).map_err(named)?) } else { None };
         let location = self.location(&raw).map_err(named)?;
-        let checksum = match location {
-            // Nothing to check, whatever is recorded, unless that is of something else.
-            None if raw.checksum == UNRECORDED => hash(&[]),
-            _ => raw.checksum,
-        };
         let row = Row {
             path: raw.path.as_bytes(),
             chunk_seq: raw.chunk_seq,
             offset: raw.offset,
             size: raw.size,
-            checksum,
+            checksum: raw.checksum,
             kind: EntryKind::File as u8,
             location,
             attributes,

@@ -61,18 +61,18 @@ impl Archive {
             let segment = self.load_segment(number)?;
             walk.segment(&segment, |walked| {
                 let row = &walked.row;
+                let is_file = row.kind == EntryKind::File as u8;
                 if let Some(attributes) = &row.attributes {
                     stats.entries += 1;
                     stats.bytes_in = stats.bytes_in.saturating_add(attributes.file_size.unwrap_or(0));
-                    let is_file = row.kind == EntryKind::File as u8;
                     if is_file { stats.files += 1 } else { stats.directories += 1 }
                 }
-                let Some(at) = row.location else { return Ok(()) };
-                self.codecs().check(at.codec).map_err(|error| error.with_entry(walked.path))?;
-                if row.checksum == UNRECORDED && unverified != Some(walked.entry) {
+                if is_file && row.checksum == UNRECORDED && unverified != Some(walked.entry) {
                     unverified = Some(walked.entry);
                     stats.unverified += 1;
                 }
+                let Some(at) = row.location else { return Ok(()) };
+                self.codecs().check(at.codec).map_err(|error| error.with_entry(walked.path))?;
                 if let Some(before) = slices.last_mut().filter(|before| before.entry == walked.entry) {
                     before.last = false;
                 }

@@ -1,4 +1,4 @@
-//! OpenZL frames as znippy 0.7 to 0.10 write them, and nothing else of OpenZL.
+//! OpenZL frames as znippy 0.7 to 0.10 write them; others are for OpenZL itself, where it is built in.
 //!
 //! ```text
 //! 0     u32 0xD7B1A5C0 + frame version
@@ -12,8 +12,8 @@
 //! end-9 u32 checksum of the content | u32 checksum of the frame | u8 0
 //! ```
 //!
-//! Found on all frames of archives that were written by 0.7.2 (frame version 27) and 0.10.1 (25). Other frames are
-//! OpenZL's to decode. The checksums are the low bytes of XXH3 (64 bits): of the header before it, of the content, and
+//! Found on all frames of archives that were written by 0.7.2 (frame version 27) and 0.10.1 (25). Other frames take the
+//! feature `openzl`. The checksums are the low bytes of XXH3 (64 bits): of the header before it, of the content, and
 //! of the frame from behind the header up to the checksum of the content. Readers don't look at them: slices have BLAKE3.
 
 use xxhash_rust::xxh3::xxh3_64;
@@ -36,30 +36,49 @@ pub enum Content<'a> {
     Stored(&'a [u8]),
     /// A zstd frame without its magic.
     Zstd(&'a [u8]),
+    /// What OpenZL alone can decode.
+    Other,
 }
 
 /// Finds the content of a frame that decodes to `size` bytes.
 ///
 /// # Errors
-/// `E_CORRUPT` for what is no frame, or one of another size; `E_UNSUPPORTED` for frames that need OpenZL itself.
+/// `E_CORRUPT` for what is no frame, or one of another size.
 pub fn parse(frame: &[u8], size: u64) -> Result<Content<'_>> {
     let mut rest = frame;
     let version = take(&mut rest, 4).and_then(|bytes| bytes.try_into().ok()).map(u32::from_le_bytes);
     if !version.and_then(|version| version.checked_sub(MAGIC)).is_some_and(|version| VERSIONS.contains(&version)) {
         return Err(Error::corrupt("openzl.frame", "a compressed blob is not a frame of OpenZL"));
     }
-    let shape = plain(rest).ok_or_else(|| {
-        let why = "the entry is compressed with OpenZL in a way that zstd alone can't decode; it takes a library that is \
-                   built with the feature openzl";
-        Error::refused(Status::Unsupported, "openzl.shape", why)
-    })?;
-    match shape {
-        (said, content) if said == size => match content {
-            Content::Stored(bytes) if bytes.len() as u64 != size => Err(other_size()),
-            content => Ok(content),
-        },
-        _ => Err(other_size()),
+    match plain(rest) {
+        None => Ok(Content::Other),
+        Some((said, _)) if said != size => Err(other_size()),
+        Some((_, Content::Stored(bytes))) if bytes.len() as u64 != size => Err(other_size()),
+        Some((_, content)) => Ok(content),
     }
+}
+
+/// Decodes a frame of any shape, which must fill `target`, with OpenZL itself.
+///
+/// # Errors
+/// `E_UNSUPPORTED` where that isn't built in, `E_CORRUPT` for damaged frames and those of another size.
+#[cfg(feature = "openzl")]
+pub fn decode_other(frame: &[u8], target: &mut [u8]) -> Result<()> {
+    crate::sys::openzl::decompress(frame, target).map_err(|number| match number {
+        0 => other_size(),
+        number => Error::corrupt("openzl.frame", format!("OpenZL can't decode a frame (its error {number})")),
+    })
+}
+
+/// Decodes a frame of any shape, which must fill `target`, with OpenZL itself.
+///
+/// # Errors
+/// `E_UNSUPPORTED` where that isn't built in, `E_CORRUPT` for damaged frames and those of another size.
+#[cfg(not(feature = "openzl"))]
+pub fn decode_other(_frame: &[u8], _target: &mut [u8]) -> Result<()> {
+    let why = "the entry is compressed with OpenZL in a way that zstd alone can't decode; it takes a library that is built \
+               with the feature openzl";
+    Err(Error::refused(Status::Unsupported, "openzl.shape", why))
 }
 
 /// Makes a frame of a zstd frame with its magic, which is that of `bytes`.
@@ -166,15 +185,18 @@ mod tests {
         for (at, byte) in [(4, 0), (5, 2), (8, 3), (9, 2), (25, 1)] {
             let mut other = HELLO.to_vec();
             other[at] = byte;
-            let error = parse(&other, 6).unwrap_err();
-            assert_eq!((error.status(), error.rule()), (Status::Unsupported, Some("openzl.shape")), "{at}");
-            assert!(error.message().contains("openzl"));
+            assert_eq!(parse(&other, 6).unwrap(), Content::Other, "{at}");
+            let error = decode_other(&other, &mut [0; 6]).unwrap_err();
+            let is_damage = cfg!(feature = "openzl") && error.status() == Status::Corrupt;
+            assert!(is_damage || (error.status(), error.rule()) == (Status::Unsupported, Some("openzl.shape")), "{at}");
+            assert!(error.message().contains("OpenZL"));
         }
         for len in 0..4 {
             assert_eq!(parse(&HELLO[..len], 6).unwrap_err().status(), Status::Corrupt);
         }
         for len in 4..HELLO.len() {
-            assert!(parse(&HELLO[..len], 6).is_err());
+            assert_eq!(parse(&HELLO[..len], 6).unwrap(), Content::Other);
+            assert!(decode_other(&HELLO[..len], &mut [0; 6]).is_err());
         }
         assert_eq!(parse(&[0x28, 0xB5, 0x2F, 0xFD, 0, 0], 6).unwrap_err().status(), Status::Corrupt);
     }
