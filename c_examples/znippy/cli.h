@@ -79,6 +79,7 @@ enum { OPTIONS_END = 256 };
 #define FLAG_RECOVERY (UINT64_C(1) << 56)
 #define FLAG_PROFILE (UINT64_C(1) << 52)
 #define FLAG_REPLACE (UINT64_C(1) << 57)
+#define FLAG_INDEX_LIMIT (UINT64_C(1) << 58)
 
 /* A flag of the command line. Where `option` is set, the flag sets that option of the library, and its help
  * and bounds come from the library. */

@@ -11,7 +11,7 @@
 #define UPDATE_FLAGS \
     (FLAG_FORCE | FLAG_OVERWRITE | FLAG_UNCHANGED | FLAG_CHECKSUM | FLAG_PRUNE)
 #define UNPACK_FLAGS \
-    (JOB_FLAGS | FILTER_FLAGS | UPDATE_FLAGS | FLAG_KEEP_GOING | FLAG_ATOMIC | FLAG_LIMITS | \
+    (JOB_FLAGS | FILTER_FLAGS | UPDATE_FLAGS | FLAG_KEEP_GOING | FLAG_ATOMIC | FLAG_LIMITS | FLAG_INDEX_LIMIT | \
      FLAG_DRY_RUN | FLAG_VERBOSE | FLAG_TO_STDOUT | FLAG_RESTORE_XATTRS)
 #define TREE_FLAGS \
     (FLAG_INCLUDE | FLAG_EXCLUDE | FLAG_CHOICE | FLAG_WHEN | FLAG_MODES | FLAG_REPRODUCIBLE)
@@ -90,7 +90,7 @@ const struct flag FLAGS[] = {
     {FLAG_LIMITS, 0, "max-entries", "N", "max-entries", NULL},
     {FLAG_LIMITS, 0, "max-ratio", "N", "max-ratio", NULL},
     {FLAG_LIMITS, 0, "max-depth", "N", "max-depth", NULL},
-    {FLAG_LIMITS, 0, "max-index", "N", "max-index", NULL},
+    {FLAG_INDEX_LIMIT, 0, "max-index", "N", "max-index", NULL},
     {FLAG_RESTORE_XATTRS, 0, "xattrs", "user|all", "restore-xattrs", NULL},
     {FLAG_DRY_RUN, 0, "dry-run", NULL, "dry-run", NULL},
     {FLAG_VERBOSE, 'v', "verbose", NULL, NULL, "Print each action of --dry-run, or each entry that is salvaged, one a line."},

@@ -18,6 +18,7 @@ import sys
 import tarfile
 import tempfile
 import time
+import warnings
 import zipfile
 
 ZNIPPY = os.path.realpath(sys.argv[1])
@@ -501,7 +502,9 @@ def hostile_zips():
     tail[end + 8:end + 12] = b"\xff\xff\xff\xff"
     write("x.zip", bytes(tail))
     refused("a zip that says 65,535 entries of one", "x.zip")
-    zip_of("x.zip", [("twice", b"first"), ("twice", b"second")])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        zip_of("x.zip", [("twice", b"first"), ("twice", b"second")])
     expect(converted("x.zip") is None and open("ours/twice", "rb").read() == b"second", "a name twice in a zip")
     zip_of("plain.zip", [(f"d/{number}", noise(500, number)) for number in range(20)])
     raw = open("plain.zip", "rb").read()
