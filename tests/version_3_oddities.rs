@@ -14,7 +14,6 @@ use support::fixtures;
 use znippy::archive::{Archive, IndexBatches, MemorySource};
 use znippy::error::{Error, Result, Status};
 use znippy::extract;
-use znippy::format::hash::hash;
 use znippy::format::row::EntryKind;
 use znippy::options::{Key, Options};
 

@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::os::fd::AsFd;
 
+use rustix::fs::FileType;
+
 use crate::archive::Archive;
 use crate::error::{Error, Result, Status};
 use crate::extract::handles::Handles;
@@ -65,8 +67,11 @@ fn make_one(job: &Job<'_>, existing: &mut Existing, handles: &mut Handles, numbe
     let node = &tree.directories()[number as usize];
     let name = tree.name(node);
     let mode = if node.mode().is_some() { 0o700 } else { DEFAULT_DIRECTORY_MODE };
+    let is_update = job.settings.needs_survey() && !job.root.is_own();
+    let is_likely = is_update && existing.there.get(node.directory as usize) == Some(&true);
     let parent = handles.get(job.root, tree, node.directory)?;
-    match parent.make_directory(name, mode) {
+    let made = if is_likely { parent.make_missing_directory(name, mode) } else { parent.make_directory(name, mode) };
+    match made {
         Err(error) if error.status() == Status::Permission && node.directory != ROOT => {
             open_up(job, existing, node.directory)?;
             parent.make_directory(name, mode)
@@ -124,6 +129,7 @@ pub(super) fn abandon(job: &Job<'_>, existing: &Existing) {
 /// Sets modes and times, the deepest first: a parent may forbid to look into it.
 pub(super) fn finish(job: &Job<'_>, existing: &Existing, reporter: &mut Reporter) -> Result<()> {
     let tree = &job.plan.tree;
+    let mut handles = Handles::new(1);
     for (number, node) in tree.directories().iter().enumerate().skip(ROOT as usize + 1).rev() {
         if number % BETWEEN_REPORTS == 0 {
             reporter.tick(None)?;
@@ -131,9 +137,26 @@ pub(super) fn finish(job: &Job<'_>, existing: &Existing, reporter: &mut Reporter
         if !existing.failed.is_empty() && existing.failed.contains(&(number as u32)) {
             continue;
         }
+        if existing.there.get(number) == Some(&true) && is_finished(job, existing, &mut handles, number, node) {
+            continue;
+        }
         finish_one(job, existing, number, node).or_else(|error| job.failures.note(1, error))?;
     }
     Ok(())
+}
+
+/// Whether a directory that was there before has everything already. Where that can't be seen from here, it has not.
+fn is_finished(job: &Job<'_>, existing: &Existing, handles: &mut Handles, number: usize, node: &Node) -> bool {
+    if job.policy.restores_xattrs() || existing.opened.iter().any(|(opened, _)| *opened as usize == number) {
+        return false;
+    }
+    let tree = &job.plan.tree;
+    let status = handles.get(job.root, tree, node.directory).map(|parent| parent.status(tree.name(node)));
+    status.is_ok_and(|status| {
+        status.is_ok_and(|status| {
+            FileType::from_raw_mode(status.st_mode) == FileType::Directory && job.policy.matches(&status, node, tree)
+        })
+    })
 }
 
 fn finish_one(job: &Job<'_>, existing: &Existing, number: usize, node: &Node) -> Result<()> {

@@ -204,6 +204,17 @@ impl Directory {
         }
     }
 
+    /// The same for a directory that is probably there: looking costs less than making what exists.
+    pub(super) fn make_missing_directory(&self, name: &[u8], mode: u32) -> Result<Option<u32>> {
+        checked(name)?;
+        match self.status(name) {
+            Ok(status) if FileType::from_raw_mode(status.st_mode) == FileType::Directory => {
+                Ok(Some(status.st_mode & 0o7777))
+            }
+            _ => self.make_directory(name, mode),
+        }
+    }
+
     /// Makes a new file under a name that nothing has. It is removed again unless it is kept.
     pub(super) fn create<'d>(&'d self, name: Cow<'d, [u8]>, mode: u32) -> Result<NewFile<'d>> {
         checked(&name)?;
