@@ -13,13 +13,16 @@ use crate::extract::settings::Settings;
 use crate::extract::tree::ROOT;
 use crate::format::path;
 use crate::progress::Reporter;
+use crate::sync::{self, Mutex};
+
+/// Directories that a thread looks at in one go.
+const DIRECTORIES_AT_ONCE: u32 = 64;
 
 /// Deletes what the plan has no entry for, in every directory of the plan. Returns how many names went.
 pub(super) fn prune(job: &Job<'_>, existing: &mut Existing, reporter: &mut Reporter) -> Result<u64> {
     let mut pruner = Pruner::new(job.root, job.plan, job.settings);
-    let strays = Strays::new(job.root, job.plan)?;
-    for number in ROOT..job.plan.tree.directories().len() as u32 {
-        for stray in strays.of(number)? {
+    for (number, strays) in Strays::new(job.root, job.plan)?.all(job.threads, reporter)? {
+        for stray in strays {
             reporter.tick(None)?;
             match pruner.remove(&stray) {
                 // The directory may be closed to its owner, where nothing was written that would have opened it.
@@ -54,6 +57,26 @@ impl<'a> Strays<'a> {
         wanted.extend(plan.standing_links.iter().map(|node| (node.directory, tree.name(node))));
         wanted.sort_unstable();
         Ok(Strays { root, plan, wanted, mount: root.mount(b"")? })
+    }
+
+    /// The paths of all, by the numbers of their directories, in order.
+    fn all(&self, threads: usize, reporter: &mut Reporter) -> Result<Vec<(u32, Vec<Vec<u8>>)>> {
+        let count = self.plan.tree.directories().len() as u32;
+        let found = Mutex::new(Vec::new());
+        let starts = (ROOT..count).step_by(DIRECTORIES_AT_ONCE as usize);
+        let new = || Ok(());
+        sync::for_each(threads, "znippy-prune", reporter, starts, new, |(), start| {
+            for number in start..count.min(start + DIRECTORIES_AT_ONCE) {
+                let strays = self.of(number)?;
+                if !strays.is_empty() {
+                    found.lock().push((number, strays));
+                }
+            }
+            Ok(())
+        })?;
+        let mut found = std::mem::take(&mut *found.lock());
+        found.sort_unstable_by_key(|(number, _)| *number);
+        Ok(found)
     }
 
     /// The paths of those in a directory.
