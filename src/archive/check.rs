@@ -2,17 +2,21 @@
 //!
 //! Verification checks all that an archive holds this way; packing what it takes over from another archive.
 
+use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::archive::Archive;
 use crate::archive::read::{check_file_hash, check_slice};
+use blake3::hazmat::HasherExt;
+
 use crate::error::{Error, Result, Status, filled, push, zeroed};
 use crate::format::blobs::Blob;
 use crate::format::codec::Decompressor;
-use crate::format::hash::{Digest, hash, hash_zeros};
+use crate::format::hash::{Digest, Part, hash, hash_zeros, merge_parts};
 use crate::format::row::{CODEC_STORED, Codecs, Location};
 use crate::progress::{CancelToken, Counters, Reporter};
-use crate::sync;
+use crate::sync::{self, Mutex};
 
 /// A slice to check: 48 bytes.
 pub struct SliceCheck {
@@ -28,12 +32,20 @@ pub struct SliceCheck {
     pub checksum: Digest,
 }
 
-/// A file of several slices, whose whole hash is checked too: by one worker, in order.
+/// A file of several slices, whose whole hash is checked too: merged from those of its slices.
 struct FileCheck {
     entry: u64,
     size: u64,
     hash: Digest,
+    /// With their offsets in the file, in order.
     slices: Vec<(u64, SliceCheck)>,
+}
+
+/// How far a file of several slices is.
+struct Progress {
+    slices_left: AtomicUsize,
+    /// Chaining values of the slices that were checked, where they are subtrees of the file's hash.
+    parts: Mutex<Vec<Part>>,
 }
 
 /// What is to be checked, gathered row by row, then done by [`ContentCheck::run`].
@@ -59,8 +71,8 @@ pub enum Depth {
 enum Task {
     /// A blob, and the range of `ContentCheck::slices` that lie in it.
     Blob { number: usize, from: usize, to: usize },
-    /// A file of several slices by its number.
-    File(usize),
+    /// A run of slices of the file of this number, in one blob.
+    File { number: usize, from: usize, to: usize },
 }
 
 impl ContentCheck {
@@ -130,7 +142,12 @@ impl ContentCheck {
         reporter: &mut Reporter,
     ) -> Result<()> {
         let tasks = self.tasks(table.len(), depth)?;
-        let job = Job { archive, table, check: self, stop: reporter.stop(), counters: reporter.counters() };
+        let mut files = Vec::new();
+        for file in &self.files {
+            let slices_left = AtomicUsize::new(file.slices.len());
+            push(&mut files, Progress { slices_left, parts: Mutex::default() })?;
+        }
+        let job = Job { archive, table, check: self, files, stop: reporter.stop(), counters: reporter.counters() };
         sync::for_each(threads, "znippy-verify", reporter, tasks, Tools::new, |tools, task| job.run(tools, &task))
     }
 
@@ -138,10 +155,18 @@ impl ContentCheck {
         let mut tasks: Vec<Task> = Vec::new();
         let mut in_files = filled(false, blobs)?;
         if depth != Depth::Stored {
-            // Whoever reads a big file reads all of its blobs.
-            let slices = self.files.iter().flat_map(|file| &file.slices);
-            slices.for_each(|(_, slice)| in_files[slice.blob as usize] = true);
-            (0..self.files.len()).try_for_each(|file| push(&mut tasks, Task::File(file)))?;
+            for (number, file) in self.files.iter().enumerate() {
+                if file.slices.is_empty() {
+                    push(&mut tasks, Task::File { number, from: 0, to: 0 })?;
+                }
+                let mut from = 0;
+                for run in file.slices.chunk_by(|(_, one), (_, next)| one.blob == next.blob) {
+                    // Whoever checks a slice of a big file checks its blob.
+                    in_files[run[0].1.blob as usize] = true;
+                    push(&mut tasks, Task::File { number, from, to: from + run.len() })?;
+                    from += run.len();
+                }
+            }
         }
         let mut from = 0;
         for (number, in_file) in in_files.iter().enumerate() {
@@ -157,7 +182,11 @@ impl ContentCheck {
     fn work_of(&self, table: &[Blob], task: &Task) -> (u64, u64) {
         match *task {
             Task::Blob { number, from, to } => ((to - from) as u64, table[number].decoded),
-            Task::File(number) => (1, self.files[number].slices.iter().map(|(_, slice)| u64::from(slice.len)).sum()),
+            Task::File { number, from, to } => {
+                let slices = &self.files[number].slices;
+                let bytes = slices[from..to].iter().map(|(_, slice)| u64::from(slice.len)).sum();
+                (u64::from(to == slices.len()), bytes)
+            }
         }
     }
 }
@@ -178,6 +207,8 @@ struct Job<'a> {
     archive: &'a Archive,
     table: &'a [Blob],
     check: &'a ContentCheck,
+    /// Of each of [`ContentCheck::files`].
+    files: Vec<Progress>,
     /// Another worker has failed, or the caller has stopped the job.
     stop: CancelToken,
     counters: Arc<Counters>,
@@ -193,30 +224,72 @@ impl Job<'_> {
                     self.check(tools, slice)?;
                 }
             }
-            Task::File(number) => self.file(tools, &self.check.files[number])?,
+            Task::File { number, from, to } => self.file(tools, number, from..to)?,
         }
         let (entries, bytes) = self.check.work_of(self.table, task);
         self.counters.add(entries, bytes);
         Ok(())
     }
 
-    fn file(&self, tools: &mut Tools, file: &FileCheck) -> Result<()> {
-        let mut hasher = blake3::Hasher::new();
-        let mut offset = 0;
+    /// Checks some slices of a file, all in one blob; whoever checks the last ones checks the hash of the whole.
+    fn file(&self, tools: &mut Tools, number: usize, run: Range<usize>) -> Result<()> {
+        let (file, progress) = (&self.check.files[number], &self.files[number]);
+        let slices = &file.slices[run];
+        if let Some((_, first)) = slices.first() {
+            self.load(tools, first.blob as usize, true).map_err(|error| self.name(error, Some(first)))?;
+        }
+        for (offset, slice) in slices {
+            self.check(tools, slice)?;
+            if let Some(part) = Part::new(&tools.block[range_of(slice)], *offset) {
+                push(&mut progress.parts.lock(), part)?;
+            }
+        }
+        if progress.slices_left.fetch_sub(slices.len(), Ordering::AcqRel) > slices.len() {
+            return Ok(());
+        }
+        let mut parts = std::mem::take(&mut *progress.parts.lock());
+        parts.sort_unstable_by_key(|part| part.offset);
+        let value = |offset, len| {
+            let mut hasher = blake3::Hasher::new();
+            hasher.set_input_offset(offset);
+            self.hash_range(tools, file, offset..offset + len, &mut hasher)?;
+            Ok(hasher.finalize_non_root())
+        };
+        let found = match merge_parts(&parts, file.size, value)? {
+            Some(hash) => hash,
+            None => {
+                let mut hasher = blake3::Hasher::new();
+                self.hash_range(tools, file, 0..file.size, &mut hasher)?;
+                *hasher.finalize().as_bytes()
+            }
+        };
+        check_file_hash(&found, &file.hash).map_err(|error| self.name_entry(error, file.entry))
+    }
+
+    /// Hashes a range of a file, holes as zeros. Its slices were checked; their blobs are read again.
+    fn hash_range(
+        &self,
+        tools: &mut Tools,
+        file: &FileCheck,
+        range: Range<u64>,
+        hasher: &mut blake3::Hasher,
+    ) -> Result<()> {
+        let mut at = range.start;
         let mut loaded = None;
-        for (start, slice) in &file.slices {
-            hash_zeros(&mut hasher, start - offset, &self.stop)?;
+        let first = file.slices.partition_point(|(start, slice)| start + u64::from(slice.len) <= range.start);
+        for (start, slice) in file.slices[first..].iter().take_while(|(start, _)| *start < range.end) {
             self.stop.check()?;
             if loaded != Some(slice.blob) {
                 self.load(tools, slice.blob as usize, true).map_err(|error| self.name(error, Some(slice)))?;
                 loaded = Some(slice.blob);
             }
-            self.check(tools, slice)?;
-            hasher.update(&tools.block[slice.start as usize..(slice.start + slice.len) as usize]);
-            offset = start + u64::from(slice.len);
+            let (from, to) = (at.max(*start), range.end.min(start + u64::from(slice.len)));
+            hash_zeros(hasher, from - at, &self.stop)?;
+            let bytes = &tools.block[range_of(slice)];
+            hasher.update(&bytes[(from - start) as usize..(to - start) as usize]);
+            at = to;
         }
-        hash_zeros(&mut hasher, file.size - offset, &self.stop)?;
-        check_file_hash(hasher.finalize().as_bytes(), &file.hash).map_err(|error| self.name_entry(error, file.entry))
+        hash_zeros(hasher, range.end - at, &self.stop)
     }
 
     /// Reads a blob, checks its stored bytes and, where `decode` says so, decodes it.
@@ -246,9 +319,8 @@ impl Job<'_> {
     }
 
     fn check(&self, tools: &Tools, slice: &SliceCheck) -> Result<()> {
-        let range = slice.start as usize..slice.start as usize + slice.len as usize;
-        let bytes =
-            tools.block.get(range).ok_or_else(|| Error::corrupt("index.block", "the slice lies outside its block"));
+        let bytes = tools.block.get(range_of(slice));
+        let bytes = bytes.ok_or_else(|| Error::corrupt("index.block", "the slice lies outside its block"));
         bytes.and_then(|bytes| check_slice(bytes, &slice.checksum)).map_err(|error| self.name(error, Some(slice)))
     }
 
@@ -268,4 +340,9 @@ impl Job<'_> {
             Err(_) => error,
         }
     }
+}
+
+/// Where a slice lies in its decoded block.
+fn range_of(slice: &SliceCheck) -> Range<usize> {
+    slice.start as usize..slice.start as usize + slice.len as usize
 }

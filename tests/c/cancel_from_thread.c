@@ -36,8 +36,8 @@ int main(void) {
     double late = seconds_now() - triggered_at;
     CHECK(pthread_join(thread, NULL) == 0);
     printf("stopped after %.0f ms\n", late * 1000);
-    /* The promise is 0.1 s, which a run with ZNIPPY_TEST_TIMED=1 demands; the rest is for busy machines. */
-    CHECK(late < (getenv("ZNIPPY_TEST_TIMED") ? 0.1 : 1.0));
+    /* The promise is 0.1 s, which a run with ZNIPPY_TEST_TIMED=1 demands; beside other programs only the order holds. */
+    CHECK(late < (getenv("ZNIPPY_TEST_TIMED") ? 0.1 : 20.0));
     CHECK(count_names(scratch()) == 1);
     CHECK(znippy_cancel_is_triggered(cancel));
     triggered_before(tree.text, archive.text, options);
