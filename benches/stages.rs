@@ -122,7 +122,7 @@ fn blocks(contents: &[Vec<u8>]) -> Vec<Vec<u8>> {
 }
 
 fn compress(blocks: &[Vec<u8>]) -> Vec<Vec<u8>> {
-    let mut compressor = Compressor::new(LEVEL).unwrap();
+    let mut compressor = Compressor::new(LEVEL, 4 << 20).unwrap();
     let mut frame = Vec::new();
     let one = |block: &Vec<u8>| {
         compressor.compress(block, &mut frame, &CancelToken::new()).unwrap();

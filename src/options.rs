@@ -60,6 +60,13 @@ pub struct Layout {
     pub profile: Profile,
 }
 
+impl Layout {
+    /// Most bytes of a block.
+    pub fn longest_block(&self) -> usize {
+        self.block_size.max(self.slice_size)
+    }
+}
+
 /// The format that is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Profile {

@@ -123,7 +123,7 @@ fn a_base_that_lies_about_a_file_that_is_not_read_is_refused_where_that_is_asked
 fn a_blob_that_is_no_frame_of_its_block_is_refused_without_decoding() {
     let mut builder = Builder::new();
     let (short, mut frame) = (noise(3, 60_000).repeat(2), Vec::new());
-    Compressor::new(3).unwrap().compress(&short, &mut frame, &CancelToken::new()).unwrap();
+    Compressor::new(3, 4 << 20).unwrap().compress(&short, &mut frame, &CancelToken::new()).unwrap();
     let longer = [&short[..], b"and more"].concat();
     let at = builder.stored_block(&frame, longer.len() as u64);
     builder.slice_file(b"longer", &longer, Some(at), EntryKind::File, None);

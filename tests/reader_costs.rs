@@ -155,7 +155,7 @@ fn generated(entries: u64) -> (Sparse, String) {
     let real = segments / 2;
     let stream = segment(real * MAX_SEGMENT_ROWS as u64, &metadata);
     let mut frame = Vec::new();
-    Compressor::new(3).unwrap().compress(&stream, &mut frame, &CancelToken::new()).unwrap();
+    Compressor::new(3, 4 << 20).unwrap().compress(&stream, &mut frame, &CancelToken::new()).unwrap();
     let table = blobs::encode(&[Blob { offset: 16, stored: PAYLOAD - 16, decoded: 0, hash: [0; 32] }]);
     let section = Part {
         pkg_type: SECTION_TYPE,

@@ -155,7 +155,7 @@ impl Program<'_> {
     pub fn frame(&mut self) -> Vec<u8> {
         let content = self.content();
         let mut frame = Vec::new();
-        let compressor = Compressor::new(1 + (self.number() % 3) as i32);
+        let compressor = Compressor::new(1 + (self.number() % 3) as i32, 4 << 20);
         let made = compressor.and_then(|mut zstd| zstd.compress(&content, &mut frame, &CancelToken::new()));
         made.unwrap_or_else(|error| panic!("{error}"));
         if !self.number().is_multiple_of(4) {

@@ -22,9 +22,29 @@ const INPUT_STEP: usize = 16 << 10;
 const TUNED_LEVEL: i32 = 3;
 const TUNED: [CParameter; 3] = [CParameter::WindowLog(22), CParameter::HashLog(17), CParameter::ChainLog(16)];
 
+/// Longer blocks get a window over the whole block, at every level: zstd's own is 2 to 8 MiB, and who asks for long blocks asks
+/// for far repeats. From `FAR_LEN` on they are looked for by zstd's long-distance matching; in shorter blocks the level's own
+/// tables find as much.
+const WIDE_LEN: usize = 4 << 20;
+const FAR_LEN: usize = 32 << 20;
+
 /// Most bytes that `len` bytes can take when compressed.
 pub fn bound(len: usize) -> usize {
     zstd_safe::compress_bound(len)
+}
+
+/// Most bytes of a context at a level for blocks of up to `longest` bytes, rounded up from what contexts report.
+pub fn context_bytes(level: i32, longest: usize) -> usize {
+    const MIB: usize = 1 << 20;
+    let tables = match level {
+        ..=4 => 8 * MIB,
+        5..=9 => 32 * MIB,
+        10..=15 => 64 * MIB,
+        16..=19 => 128 * MIB,
+        _ => 1024 * MIB,
+    };
+    // Long blocks go through a window of the context's own.
+    tables + if longest > WIDE_LEN { longest } else { 0 }
 }
 
 /// The version of zstd, as it is recorded in archives.
@@ -39,8 +59,8 @@ pub struct Compressor {
 }
 
 impl Compressor {
-    /// A context for one thread.
-    pub fn new(level: i32) -> Result<Compressor> {
+    /// A context for one thread, for blocks of up to `longest` bytes.
+    pub fn new(level: i32, longest: usize) -> Result<Compressor> {
         let context = CCtx::try_create().ok_or_else(|| Error::new(Status::NoMemory, "can't make a zstd context"))?;
         let mut compressor = Compressor { context, level };
         let mut parameters = vec![
@@ -51,6 +71,12 @@ impl Compressor {
         ];
         if level == TUNED_LEVEL {
             parameters.extend(TUNED);
+        }
+        if longest > WIDE_LEN {
+            parameters.push(CParameter::WindowLog(longest.next_power_of_two().ilog2()));
+        }
+        if longest >= FAR_LEN {
+            parameters.push(CParameter::EnableLongDistanceMatching(true));
         }
         for parameter in parameters {
             compressor.context.set_parameter(parameter).map_err(failed)?;
@@ -243,12 +269,12 @@ mod tests {
     fn frames_are_the_same_from_fresh_and_used_contexts_at_every_level() {
         let data: Vec<u8> = (0..700_000u32).flat_map(|i| (i / 7 % 1009).to_le_bytes()).collect();
         let cancel = CancelToken::new();
-        for level in [1, 3, 6, 7, 12] {
-            let (mut used, mut first, mut second) = (Compressor::new(level).expect("zstd"), Vec::new(), Vec::new());
+        for (level, longest) in [(1, 2 << 20), (3, 4 << 20), (6, 4 << 20), (7, 4 << 20), (12, 16 << 20), (9, 64 << 20)] {
+            let (mut used, mut first, mut second) = (Compressor::new(level, longest).expect("zstd"), Vec::new(), Vec::new());
             used.compress(&data[..99_999], &mut first, &cancel).expect("zstd");
             used.compress(&data, &mut first, &cancel).expect("zstd");
-            Compressor::new(level).expect("zstd").compress(&data, &mut second, &cancel).expect("zstd");
-            assert_eq!(first, second, "level {level}");
+            Compressor::new(level, longest).expect("zstd").compress(&data, &mut second, &cancel).expect("zstd");
+            assert_eq!(first, second, "level {level}, blocks of {longest}");
             let mut decoded = vec![0; data.len()];
             Decompressor::new().expect("zstd").decompress(&first, &mut decoded).expect("frame");
             assert_eq!(decoded, data);
@@ -256,10 +282,29 @@ mod tests {
     }
 
     #[test]
+    fn long_blocks_find_repeats_that_lie_far_apart() {
+        let mut state = 1u64;
+        let mut next = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 32) as u32
+        };
+        let noise: Vec<u8> = (0..5 << 20).flat_map(|_| next().to_le_bytes()).collect();
+        let data = [&noise[..], &noise[..]].concat();
+        let mut frame = Vec::new();
+        let mut len_of = |longest| {
+            Compressor::new(1, longest).expect("zstd").compress(&data, &mut frame, &CancelToken::new()).expect("zstd");
+            Decompressor::new().expect("zstd").decompress(&frame, &mut vec![0; data.len()]).expect("frame");
+            frame.len()
+        };
+        assert!(len_of(4 << 20) > data.len() / 10 * 9);
+        assert!(len_of(64 << 20) < noise.len() / 10 * 11);
+    }
+
+    #[test]
     fn the_start_of_a_frame_is_the_start_of_what_was_compressed() {
         let data: Vec<u8> = (0..400_000u32).flat_map(|i| (i / 7 % 1009).to_le_bytes()).collect();
         let mut frame = Vec::new();
-        Compressor::new(3).expect("zstd").compress(&data, &mut frame, &CancelToken::new()).expect("zstd");
+        Compressor::new(3, 4 << 20).expect("zstd").compress(&data, &mut frame, &CancelToken::new()).expect("zstd");
         let mut decompressor = Decompressor::new().expect("zstd");
         for len in [1, 1000, 64 << 10, data.len(), data.len() + 1] {
             let mut start = vec![0; len];
@@ -280,7 +325,7 @@ mod tests {
         };
         let data: Vec<u8> = (0..600_000u32).flat_map(|i| noisy(i).to_le_bytes()).collect();
         let mut frame = Vec::new();
-        Compressor::new(3).expect("zstd").compress(&data, &mut frame, &CancelToken::new()).expect("zstd");
+        Compressor::new(3, 4 << 20).expect("zstd").compress(&data, &mut frame, &CancelToken::new()).expect("zstd");
         let mut decompressor = Decompressor::new().expect("zstd");
         for needed in [1, 1000, 131_072, 131_073, 1_000_000, data.len() / 4 * 3, data.len()] {
             let mut target = vec![0; data.len()];
@@ -322,7 +367,7 @@ mod tests {
     #[test]
     fn a_frame_of_another_size_or_two_frames_are_refused() {
         let (mut frame, cancel) = (Vec::new(), CancelToken::new());
-        Compressor::new(3).expect("zstd").compress(&[7; 1000], &mut frame, &cancel).expect("zstd");
+        Compressor::new(3, 4 << 20).expect("zstd").compress(&[7; 1000], &mut frame, &cancel).expect("zstd");
         let mut decompressor = Decompressor::new().expect("zstd");
         for len in [0, 999, 1001] {
             assert!(decompressor.decompress(&frame, &mut vec![0; len]).is_err());

@@ -339,7 +339,7 @@ mod tests {
     fn a_record_is_found_where_it_stands_and_nowhere_else_and_only_whole() {
         let content = some_rows().encode().repeat(30);
         for compressed in [false, true] {
-            let mut compressor = Compressor::new(3).expect("zstd");
+            let mut compressor = Compressor::new(3, 1 << 20).expect("zstd");
             let record = encode(What::Rows, 7, &content, 500, compressed.then_some(&mut compressor)).expect("record");
             let expected = Record { what: What::Rows, number: 7, content: content.clone() };
             assert_eq!(decode(&record, 500).expect("memory"), Some(expected));

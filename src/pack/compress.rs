@@ -44,7 +44,7 @@ pub(super) struct Packer<'a> {
 
 impl<'a> Packer<'a> {
     pub(super) fn new(layout: &Layout, cancel: &'a CancelToken) -> Result<Packer<'a>> {
-        let compressor = Compressor::new(layout.level)?;
+        let compressor = Compressor::new(layout.level, layout.longest_block())?;
         Ok(Packer { compressor, trial: Trial::new()?, profile: layout.profile, inner: Vec::new(), cancel })
     }
 

@@ -31,7 +31,7 @@ struct OpenUnit {
 impl Gatherer {
     pub(super) fn new(layout: &Layout) -> Gatherer {
         // One byte more, so that what reads a small file of the longest kind sees whether it goes on.
-        let longest = layout.block_size.max(layout.slice_size) + 1;
+        let longest = layout.longest_block() + 1;
         Gatherer { block_size: layout.block_size, longest, open: [None, None] }
     }
 

@@ -550,7 +550,7 @@ fn budget(options: &Options, layout: &Layout, longest: usize, parked: usize, ass
         // Of the files that are put together all but the first and the last have all of their windows in buffers.
         let together = if assembled > 0 { longest } else { 0 };
         let buffers = budget.buffers * (longest + codec::bound(longest) + together);
-        budget.threads * context_bytes(layout.level) + buffers + assembled
+        budget.threads * codec::context_bytes(layout.level, layout.longest_block()) + buffers + assembled
     };
     let least = Budget { threads: 1, buffers: 2 + parked };
     let candidates = (1..=wanted).rev().map(full).chain([least]);
@@ -561,18 +561,6 @@ fn budget(options: &Options, layout: &Layout, longest: usize, parked: usize, ass
         );
         Error::new(Status::Limit, why)
     })
-}
-
-/// Most bytes of a zstd context at a level, for blocks of up to 64 MiB, rounded up from what contexts report.
-fn context_bytes(level: i32) -> usize {
-    const MIB: usize = 1 << 20;
-    match level {
-        ..=4 => 8 * MIB,
-        5..=9 => 32 * MIB,
-        10..=15 => 64 * MIB,
-        16..=19 => 128 * MIB,
-        _ => 1024 * MIB,
-    }
 }
 
 #[cfg(test)]
@@ -589,7 +577,7 @@ mod tests {
         assert!(with.threads < plain.threads && plain.threads == 8, "{plain:?} {with:?}");
         // Two files of the longest kind at the ends, and as much between them as there are buffers.
         let together = (128 << 20) + with.buffers * longest;
-        let rest = with.buffers * (longest + codec::bound(longest)) + with.threads * context_bytes(3);
+        let rest = with.buffers * (longest + codec::bound(longest)) + with.threads * codec::context_bytes(3, longest);
         assert!(together + rest <= 400 << 20);
         options.set(Key::MemoryLimit, 100 << 20).unwrap();
         assert_eq!(budget(&options, &layout, longest, 1, 128 << 20).unwrap_err().status(), Status::Limit);

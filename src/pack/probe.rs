@@ -83,7 +83,7 @@ pub(super) struct Trial {
 
 impl Trial {
     pub(super) fn new() -> Result<Trial> {
-        Ok(Trial { compressor: Compressor::new(1)?, samples: Vec::new(), target: Vec::new() })
+        Ok(Trial { compressor: Compressor::new(1, 1 << 20)?, samples: Vec::new(), target: Vec::new() })
     }
 }
 

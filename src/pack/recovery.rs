@@ -112,7 +112,7 @@ impl Recorder {
         if !options.flag(Key::Recovery) || options.layout().profile == Profile::Version3 {
             return Ok(None);
         }
-        let (compressor, policy) = (Compressor::new(LEVEL)?, Policy::new(options));
+        let (compressor, policy) = (Compressor::new(LEVEL, 1 << 20)?, Policy::new(options));
         Ok(Some(Recorder { compressor, policy, trees: Vec::new(), singles: HashMap::new(), fillers: Vec::new() }))
     }
 

@@ -63,7 +63,7 @@ impl XattrTable {
 pub(super) fn write_section(bytes: &[u8], sets: u64, level: Option<i32>, output: &mut Output) -> Result<Part> {
     let mut frame = Vec::new();
     if let Some(level) = level {
-        Compressor::new(level)?.compress(bytes, &mut frame, &CancelToken::new())?;
+        Compressor::new(level, bytes.len())?.compress(bytes, &mut frame, &CancelToken::new())?;
     }
     let is_frame = !frame.is_empty() && frame.len() < bytes.len();
     let stored = if is_frame { &frame } else { bytes };

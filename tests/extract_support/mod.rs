@@ -59,7 +59,7 @@ impl Builder {
     pub fn block(&mut self, bytes: &[u8], compress: bool) -> Location {
         if compress {
             let mut frame = Vec::new();
-            Compressor::new(3).unwrap().compress(bytes, &mut frame, &CancelToken::new()).unwrap();
+            Compressor::new(3, 4 << 20).unwrap().compress(bytes, &mut frame, &CancelToken::new()).unwrap();
             return self.stored_block(&frame, bytes.len() as u64);
         }
         Location { codec: CODEC_STORED, ..self.stored_block(bytes, bytes.len() as u64) }
@@ -217,7 +217,7 @@ impl Builder {
             if self.compress_index {
                 let plain = std::mem::take(&mut stream);
                 raw_len = plain.len() as u64;
-                Compressor::new(3).unwrap().compress(&plain, &mut stream, &CancelToken::new()).unwrap();
+                Compressor::new(3, 4 << 20).unwrap().compress(&plain, &mut stream, &CancelToken::new()).unwrap();
             }
             let starts: Vec<&OwnRow> = rows.iter().filter(|row| row.chunk_seq == 0).collect();
             let first_path = starts.first().map_or(last_path.clone(), |row| row.path.clone());

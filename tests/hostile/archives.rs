@@ -588,7 +588,7 @@ fn bombs(cases: &mut Cases) {
     const CLASS: &str = "bombs and lying frames";
     let data = b"0123456789abcdef".repeat(200);
     let mut frame = Vec::new();
-    Compressor::new(3).unwrap().compress(&data, &mut frame, &CancelToken::new()).unwrap();
+    Compressor::new(3, 4 << 20).unwrap().compress(&data, &mut frame, &CancelToken::new()).unwrap();
     let skippable = [&[0x50, 0x2a, 0x4d, 0x18, 4, 0, 0, 0, 1, 2, 3, 4][..], &frame].concat();
     let mut wide = frame.clone();
     // The frame header's descriptor: no content size, the largest window.

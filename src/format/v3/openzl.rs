@@ -205,7 +205,7 @@ mod tests {
     fn what_is_made_is_one_of_the_shapes() {
         let bytes: Vec<u8> = (0..30_000u32).flat_map(|i| (i / 9).to_le_bytes()).collect();
         let (mut zstd, mut frame) = (Vec::new(), Vec::new());
-        let mut compressor = crate::format::codec::Compressor::new(3).unwrap();
+        let mut compressor = crate::format::codec::Compressor::new(3, 1 << 20).unwrap();
         compressor.compress(&bytes, &mut zstd, &crate::progress::CancelToken::new()).unwrap();
         wrap(&zstd, &bytes, &mut frame).unwrap();
         assert_eq!(parse(&frame, bytes.len() as u64).unwrap(), Content::Zstd(&zstd[4..]));

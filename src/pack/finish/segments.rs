@@ -45,7 +45,7 @@ impl<'a> IndexWriter<'a> {
             output,
             recorder: None,
             schema: schema::index(extras, metadata),
-            compressor: if plain { None } else { Some(Compressor::new(INDEX_LEVEL)?) },
+            compressor: if plain { None } else { Some(Compressor::new(INDEX_LEVEL, 1 << 20)?) },
             frame: Vec::new(),
             builder: SegmentBuilder::with_extras(extras)?,
             labels: Labels::default(),
