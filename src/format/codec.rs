@@ -269,8 +269,10 @@ mod tests {
     fn frames_are_the_same_from_fresh_and_used_contexts_at_every_level() {
         let data: Vec<u8> = (0..700_000u32).flat_map(|i| (i / 7 % 1009).to_le_bytes()).collect();
         let cancel = CancelToken::new();
-        for (level, longest) in [(1, 2 << 20), (3, 4 << 20), (6, 4 << 20), (7, 4 << 20), (12, 16 << 20), (9, 64 << 20)] {
-            let (mut used, mut first, mut second) = (Compressor::new(level, longest).expect("zstd"), Vec::new(), Vec::new());
+        for (level, longest) in [(1, 2 << 20), (3, 4 << 20), (6, 4 << 20), (7, 4 << 20), (12, 16 << 20), (9, 64 << 20)]
+        {
+            let (mut used, mut first, mut second) =
+                (Compressor::new(level, longest).expect("zstd"), Vec::new(), Vec::new());
             used.compress(&data[..99_999], &mut first, &cancel).expect("zstd");
             used.compress(&data, &mut first, &cancel).expect("zstd");
             Compressor::new(level, longest).expect("zstd").compress(&data, &mut second, &cancel).expect("zstd");

@@ -214,7 +214,7 @@ impl Key {
 pub(super) fn preset_value(preset: i64, key: Key) -> Option<i64> {
     let (level, block, slice, small) = match preset {
         1 => (1, 2 * MIB, 2 * MIB, 512 * KIB),
-        2 => (9, 64 * MIB, 64 * MIB, 16 * MIB),
+        2 => (10, 64 * MIB, 64 * MIB, 16 * MIB),
         3 => (19, 64 * MIB, 64 * MIB, 16 * MIB),
         4 => (3, 256 * KIB, MIB, 128 * KIB),
         _ => return None,
