@@ -229,6 +229,15 @@ znippy_status zgo_lookup(const znippy_reader *reader, const char *path, size_t p
     return status;
 }
 
+znippy_status zgo_differences(const znippy_diff *diff, uint64_t first, size_t count, znippy_difference *out) {
+    znippy_status status = ZNIPPY_OK;
+    for (size_t i = 0; status == ZNIPPY_OK && i < count; i++) {
+        out[i].struct_size = sizeof out[i];
+        status = znippy_diff_get(diff, first + i, &out[i], NULL);
+    }
+    return status;
+}
+
 /* Names that grow at their end. */
 struct text {
     char *bytes;

@@ -40,6 +40,9 @@ znippy_status zgo_add_stream(znippy_writer *writer, const znippy_entry_info *met
 znippy_status zgo_entry(const znippy_reader *reader, uint64_t index, znippy_entry_info *info_out, znippy_listing **listing_out,
                         znippy_error **err);
 
+/* Fills in `count` records, whose strings live as long as the diff. */
+znippy_status zgo_differences(const znippy_diff *diff, uint64_t first, size_t count, znippy_difference *out);
+
 /* The entry with this path, or a directory with the number ZNIPPY_UNKNOWN where there are only entries below it. Of its
  * strings only the target is there, as by zgo_entry(). *err is NULL where nothing was found, which is ZNIPPY_E_NOT_FOUND. */
 znippy_status zgo_lookup(const znippy_reader *reader, const char *path, size_t path_len, znippy_entry_info *info_out,
