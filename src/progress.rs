@@ -3,8 +3,8 @@
 //! Progress is reported on the thread that made the call and nowhere else: stages count into [`Counters`],
 //! and the calling thread, which waits for them anyway, turns the counts into calls of the host's function.
 
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};

@@ -3,15 +3,35 @@
 //! Every thread of the library is made here: named, with an explicit stack, with all signals blocked so that
 //! the host's handlers never run on it. Most are scoped, so that they are joined before the call that made them
 //! returns; those of a handle ([`Workers`]) are joined before the handle is gone.
+//!
+//! All that threads wait for each other by comes from here, so that the feature `schedules` can put in its place what
+//! scripts/campaign-schedules.sh decides the order of.
 
+#[cfg(not(feature = "schedules"))]
+mod queues;
+#[cfg(feature = "schedules")]
+pub mod schedules;
+
+#[cfg(not(feature = "schedules"))]
 pub use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 /// A value that is made by the first who asks while the others wait. Not the standard library's, see [`Mutex`].
+#[cfg(not(feature = "schedules"))]
 pub use once_cell::sync::OnceCell;
+#[cfg(not(feature = "schedules"))]
+pub use queues::{Either, Two};
+#[cfg(feature = "schedules")]
+pub use schedules::{Either, OnceCell, Receiver, RecvTimeoutError, Sender, Two, atomic, unbounded};
+#[cfg(not(feature = "schedules"))]
+pub use std::sync::atomic;
 
 #[cfg(feature = "tsan")]
 use parking_lot as locks;
-#[cfg(not(feature = "tsan"))]
+#[cfg(feature = "schedules")]
+use schedules::{locks, thread};
+#[cfg(not(any(feature = "tsan", feature = "schedules")))]
 use std::sync as locks;
+#[cfg(not(feature = "schedules"))]
+use std::thread;
 
 use crate::error::{Error, Result, Status};
 use crate::progress::Reporter;
@@ -78,7 +98,7 @@ impl<T> Mutex<T> {
 }
 
 /// A scope in which workers live.
-pub type Scope<'scope, 'env> = std::thread::Scope<'scope, 'env>;
+pub type Scope<'scope, 'env> = thread::Scope<'scope, 'env>;
 
 /// Starts up to `wanted` workers; at least one, or it is an error. A system that refuses more threads gets fewer.
 ///
@@ -93,14 +113,33 @@ pub fn spawn_workers<'scope, 'env, F>(
 where
     F: FnOnce() + Send + 'scope,
 {
-    let started = start_threads(wanted, name, |builder| builder.spawn_scoped(scope, make()).map(drop))?;
+    let started = start_threads(wanted, name, |builder| spawn_scoped(builder, scope, make()))?;
     Ok(started.len())
+}
+
+#[cfg(not(feature = "schedules"))]
+fn spawn_scoped<'scope, F: FnOnce() + Send + 'scope>(
+    builder: thread::Builder,
+    scope: &'scope Scope<'scope, '_>,
+    work: F,
+) -> std::io::Result<()> {
+    builder.spawn_scoped(scope, work).map(drop)
+}
+
+#[cfg(feature = "schedules")]
+fn spawn_scoped<'scope, F: FnOnce() + Send + 'scope>(
+    _: thread::Builder,
+    scope: &'scope Scope<'scope, '_>,
+    work: F,
+) -> std::io::Result<()> {
+    scope.spawn(work);
+    Ok(())
 }
 
 /// Threads that outlive the call that starts them: those of a handle. Dropping them waits until they have ended, so
 /// whatever tells them to end must be done before.
 #[derive(Default)]
-pub struct Workers(Vec<std::thread::JoinHandle<()>>);
+pub struct Workers(Vec<thread::JoinHandle<()>>);
 
 impl Workers {
     /// Starts up to `wanted` workers; at least one, or it is an error. A system that refuses more threads gets fewer.
@@ -137,14 +176,14 @@ impl Drop for Workers {
 fn start_threads<T>(
     wanted: usize,
     name: &str,
-    mut start: impl FnMut(std::thread::Builder) -> std::io::Result<T>,
+    mut start: impl FnMut(thread::Builder) -> std::io::Result<T>,
 ) -> Result<Vec<T>> {
     // New threads inherit the mask, so it is set around the spawning: no signal can slip in between.
     let mask = sys::block_all_signals();
     let mut started = Vec::new();
     let mut failure = None;
     for _ in 0..wanted.max(1) {
-        match start(std::thread::Builder::new().name(name.to_owned()).stack_size(STACK_BYTES)) {
+        match start(thread::Builder::new().name(name.to_owned()).stack_size(STACK_BYTES)) {
             Ok(thread) => started.push(thread),
             Err(error) => {
                 failure = Some(error);
@@ -178,7 +217,7 @@ pub fn for_each<T: Send, S>(
     }
     drop(task_sender);
     let (done_sender, done_receiver) = unbounded::<Result<()>>();
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         let tasks_here = &task_receiver;
         let (make_state, work) = (&make_state, &work);
         spawn_workers(scope, threads.min(left), name, || {

@@ -3,10 +3,10 @@
 //! No descriptor is kept between slices: whoever has a slice opens the file again and makes sure that it is the
 //! one that was made.
 
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::borrow::Cow;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use rustix::io::Errno;
 
@@ -59,7 +59,7 @@ impl Unfinished {
         let file = progress.open(job, directory, modes, big, &temporary)?;
         sandbox::write_at(file.as_fd(), bytes, piece.offset)?;
         if let Some(part) = Part::new(bytes, piece.offset) {
-            progress.parts.lock().unwrap_or_else(PoisonError::into_inner).push(part);
+            progress.parts.lock().push(part);
         }
         if !progress.is_last() {
             return Ok(None);
@@ -77,7 +77,7 @@ impl Unfinished {
     pub(super) fn remove(&self, root: &Root, plan: &Plan) {
         let mut handles = Handles::new(1);
         for (progress, big) in self.0.iter().zip(&plan.bigs) {
-            let made = progress.made.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+            let made = progress.made.lock().is_some();
             if made && !progress.renamed.load(Ordering::Acquire) {
                 let directory = plan.files[big.file as usize].directory;
                 if let Ok(directory) = handles.get(root, &plan.tree, directory) {
@@ -99,7 +99,7 @@ impl Progress {
     /// The hash of the whole file: what archives are compared and trusted by must be what stands on disk. It is merged
     /// from the slices; what is no slice of its own tree, as around holes, is read again.
     fn check_whole(&self, job: &Job<'_>, file: BorrowedFd<'_>, big: &Big) -> Result<()> {
-        let mut parts = std::mem::take(&mut *self.parts.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut parts = std::mem::take(&mut *self.parts.lock());
         if big.hash == UNRECORDED {
             // Of version 3, each slice was checked.
             return Ok(());
@@ -126,7 +126,7 @@ impl Progress {
         big: &Big,
         temporary: &[u8],
     ) -> Result<OwnedFd> {
-        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut made = self.made.lock();
         if let Some(identity) = *made {
             drop(made);
             return directory.reopen(temporary, identity);

@@ -1,8 +1,8 @@
 //! What could not be restored, where the rest is to be restored all the same.
 
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::{Mutex, MutexGuard};
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::error::{Error, Result, Status};
 
@@ -61,7 +61,7 @@ impl Failures {
 
     /// How many entries failed, and the errors.
     pub(super) fn take(self) -> (u64, Vec<Error>) {
-        let inner = self.inner.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let inner = self.inner.into_inner();
         (inner.count, inner.errors)
     }
 
@@ -82,6 +82,6 @@ impl Failures {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock()
     }
 }

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::archive::Archive;
 use crate::error::{Error, Result, Status};
@@ -15,6 +14,7 @@ use crate::extract::sandbox::{Directory, Identity, Root};
 use crate::extract::settings::Settings;
 use crate::progress::{CancelToken, Counters};
 use crate::stats::Stats;
+use crate::sync::{Mutex, MutexGuard};
 
 /// One extraction.
 pub(super) struct Job<'a> {
@@ -59,19 +59,19 @@ impl Job<'_> {
     pub(super) fn note_made(&self, number: u32, file: BorrowedFd<'_>) -> Result<()> {
         if self.shared.binary_search(&number).is_ok() {
             let identity = Identity::of_open(file)?;
-            self.made.lock().unwrap_or_else(PoisonError::into_inner).insert(number, identity);
+            self.made.lock().insert(number, identity);
         }
         Ok(())
     }
 
     /// Which file this extraction made under that number; `None` where it made none.
     pub(super) fn identity(&self, number: u32) -> Option<Identity> {
-        self.made.lock().unwrap_or_else(PoisonError::into_inner).get(&number).copied()
+        self.made.lock().get(&number).copied()
     }
 
     /// The counts, to add to.
     pub(super) fn stats(&self) -> MutexGuard<'_, Stats> {
-        self.stats.lock().unwrap_or_else(PoisonError::into_inner)
+        self.stats.lock()
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::os::fd::AsFd;
-use std::sync::PoisonError;
 
 use rustix::io::Errno;
 
@@ -106,7 +105,7 @@ fn make_hardlink(
     match made {
         Ok(replaced) => {
             if let Some(identity) = identity {
-                job.made.lock().unwrap_or_else(PoisonError::into_inner).insert(link.file, identity);
+                job.made.lock().insert(link.file, identity);
             }
             Ok(Some(replaced))
         }

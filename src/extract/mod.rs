@@ -52,7 +52,6 @@ mod xattrs;
 pub use entry::extract_entry;
 
 use std::path::Path;
-use std::sync::Mutex;
 use std::time::Instant;
 
 use crate::archive::Archive;
@@ -68,6 +67,7 @@ use crate::extract::settings::Settings;
 use crate::options::{Key, Options};
 use crate::progress::{LogLevel, Phase, Reporter, UNKNOWN};
 use crate::stats::Stats;
+use crate::sync::Mutex;
 
 /// What became of an extraction.
 #[derive(Debug)]

@@ -29,7 +29,7 @@ use crate::pack::recovery::Recorder;
 use crate::pack::sequence::{Block, Sequenced, Sequencer};
 use crate::progress::{CancelToken, Reporter};
 use crate::stats::Stats;
-use crate::sync::{self, Receiver, RecvTimeoutError, Sender, Workers, unbounded};
+use crate::sync::{self, Either, Receiver, RecvTimeoutError, Sender, Two, Workers, unbounded};
 
 /// A blob that was written.
 pub(super) struct Written {
@@ -518,23 +518,20 @@ fn work(
     blocks: &Receiver<(Block, Vec<u8>)>,
     done: &Sender<Result<Done>>,
 ) -> Result<()> {
-    let mut select = crossbeam_channel::Select::new_biased();
-    let from_blocks = select.recv(blocks);
-    select.recv(units);
-    loop {
-        let operation = select.select();
-        let sent = if operation.index() == from_blocks {
-            let Ok((block, frame)) = operation.recv(blocks) else { return Ok(()) };
-            done.send(Ok(Done::Packed(packer.pack(block, frame)?)))
-        } else {
-            let Ok((number, task, mut buffer)) = operation.recv(units) else { return Ok(()) };
-            let read = reader.read(&task, &mut buffer)?;
-            done.send(Ok(Done::Read(number, buffer, read)))
+    let mut queues = Two::new(blocks, units);
+    while let Some(next) = queues.receive() {
+        let made = match next {
+            Either::First((block, frame)) => Done::Packed(packer.pack(block, frame)?),
+            Either::Second((number, task, mut buffer)) => {
+                let read = reader.read(&task, &mut buffer)?;
+                Done::Read(number, buffer, read)
+            }
         };
-        if sent.is_err() {
-            return Ok(());
+        if done.send(Ok(made)).is_err() {
+            break;
         }
     }
+    Ok(())
 }
 
 /// Threads and buffers within the memory limit. The limit lowers threads and never changes the bytes.
