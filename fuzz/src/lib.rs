@@ -17,9 +17,9 @@ use znippy::archive::{Archive, MemorySource};
 use znippy::error::{Error, Result, Status};
 use znippy::extract::extract_tree;
 use znippy::format::blobs;
-use znippy::format::codec::Decompressor;
+use znippy::format::codec::{self, Decompressor};
 use znippy::format::container::Trailer;
-use znippy::format::index::Segment;
+use znippy::format::index::{Segment, decode_stream};
 use znippy::format::manifest::Manifest;
 use znippy::format::recovery;
 use znippy::format::row::EntryKind;
@@ -62,6 +62,11 @@ fn open_bytes(bytes: Vec<u8>) -> Option<Archive> {
     sound(Archive::open_source(Box::new(MemorySource::new(Arc::new(bytes))), &two_threads()))
 }
 
+/// In memory, where there is such a place.
+fn work_directory() -> std::io::Result<tempfile::TempDir> {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir())
+}
+
 fn two_threads() -> Options {
     let mut options = Options::new();
     let set =
@@ -75,7 +80,7 @@ fn two_threads() -> Options {
 /// Bytes as they are, as a whole archive.
 pub fn open(data: &[u8]) {
     let Some((selector, rest)) = data.split_first() else { return };
-    let bytes = match selector % 4 {
+    let bytes = match selector % 16 {
         0 => rest.to_vec(),
         // Behind a sound trailer, any bytes are a manifest.
         1 => {
@@ -86,25 +91,38 @@ pub fn open(data: &[u8]) {
     };
     let Some(archive) = open_bytes(bytes) else { return };
     archive.info();
-    sound(archive.index_schema());
     sound(archive.find(b"d/file"));
     sound(archive.list(0, 100));
+    sound(archive.blob_records());
+    // What reads the segments once more comes now and then.
+    if selector.is_multiple_of(8) {
+        sound(archive.index_schema());
+        sound(archive.tree_digest());
+    }
 }
 
 /// The walk over an Arrow stream, and arrow behind it.
 pub fn ipc(data: &[u8]) {
-    let stream = Program::new(data).stream();
-    for columns in [&*schema::INDEX, &*schema::MANIFEST] {
-        sound(ipc_guard::check(&stream, columns, None));
+    let mut program = Program::new(data);
+    let choice = program.number();
+    let segment = choice.is_multiple_of(2);
+    let stream = program.stream(segment);
+    let columns = if segment { &*schema::INDEX } else { &*schema::MANIFEST };
+    let guarded = sound(ipc_guard::check(&stream, columns, None));
+    if choice.is_multiple_of(5) {
         sound(ipc_guard::unknown_columns(&stream, columns));
+        sound(ipc_guard::stream_len(&stream));
     }
-    sound(ipc_guard::stream_len(&stream));
-    sound(Manifest::decode(&stream, 1 << 20));
+    // What the walk lets through, arrow must stand.
+    if guarded.is_some() {
+        sound(decode_stream(stream.clone()));
+        sound(Manifest::decode(&stream, 1 << 20));
+    }
 }
 
 /// A segment, and what is asked of one.
 pub fn segment(data: &[u8]) {
-    let stream = Program::new(data).stream();
+    let stream = Program::new(data).stream(true);
     let Some(segment) = sound(Segment::decode_alone(stream, 1 << 40)) else { return };
     for row in 0..segment.rows() {
         let found = segment.row(row);
@@ -121,7 +139,9 @@ pub fn blob(data: &[u8]) {
     let frame = program.frame();
     let mut decompressor = Decompressor::new().unwrap_or_else(|error| panic!("{error}"));
     let mut block = vec![0; 70_000];
-    for len in [1, 100, 65_536, 70_000] {
+    // Small and large, and what the frame says, where it does.
+    let said = codec::block_len(&frame).map_or(600, |len| len.min(70_000) as usize);
+    for len in [said, if program.number().is_multiple_of(16) { 70_000 } else { 100 }] {
         sound(decompressor.decompress(&frame, &mut block[..len]));
         sound(decompressor.decompress_to(&frame, &mut block[..len], len / 2));
         sound(decompressor.decompress_start(&frame, &mut block[..len]));
@@ -167,8 +187,13 @@ pub fn extract(data: &[u8]) {
     let mut program = Program::new(data);
     let untrusted = program.number() % 2;
     let Some(archive) = open_bytes(program.archive()) else { return };
-    let work = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
+    let work = work_directory().unwrap_or_else(|error| panic!("{error}"));
     let mut options = two_threads();
+    // As a rule one thread, which is cheaper to start than two.
+    options
+        .set(Key::Threads, if program.number().is_multiple_of(8) { 2 } else { 1 })
+        .map(drop)
+        .unwrap_or_else(|error| panic!("{error}"));
     for (key, value) in [(Key::Untrusted, i64::from(untrusted)), (Key::MaxBytes, 1 << 24), (Key::KeepGoing, 1)] {
         options.set(key, value).map(drop).unwrap_or_else(|error| panic!("{error}"));
     }
@@ -183,7 +208,7 @@ pub fn salvage(data: &[u8]) {
     let mut program = Program::new(data);
     let sealed = program.number().is_multiple_of(2);
     let bytes = if sealed { program.archive() } else { program.damaged() };
-    let work = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
+    let work = work_directory().unwrap_or_else(|error| panic!("{error}"));
     let (from, to) = (work.path().join("damaged"), work.path().join("new"));
     std::fs::write(&from, bytes).unwrap_or_else(|error| panic!("{error}"));
     let Some(outcome) = sound(salvage_small(&from, &to)) else {

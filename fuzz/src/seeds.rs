@@ -1,5 +1,6 @@
 //! Sound archives, and programs that change them.
 
+use std::ops::Range;
 use std::sync::{Arc, LazyLock, Mutex};
 
 use znippy::archive::{Archive, MemorySource};
@@ -18,12 +19,16 @@ pub struct Seed {
     blobs: Vec<Blob>,
     table: Part,
     segments: Vec<Part>,
-    manifest: std::ops::Range<usize>,
+    manifest: Range<usize>,
+    /// Where the hashes of the segments and of the table stand.
+    hashes: Vec<usize>,
 }
 
-/// With and without a compressed index, recovery records, many segments.
+/// With and without a compressed index, recovery records, many segments. Most are small: they are changed, hashed and read
+/// all over for each input.
 pub static SEEDS: LazyLock<Vec<Seed>> = LazyLock::new(|| {
-    let made = [(1, 0, 12), (0, 0, 12), (1, 1, 12), (0, 1, 30), (1, 0, 0), (1, 0, 9000)];
+    let made =
+        [(1, 0, 2), (0, 0, 3), (1, 0, 0), (1, 1, 3), (1, 0, 12), (0, 0, 12), (1, 1, 12), (0, 1, 30), (1, 0, 9000)];
     made.into_iter().map(|(plain, recovery, files)| Seed::make(plain, recovery, files)).collect()
 });
 
@@ -57,7 +62,7 @@ impl Seed {
             let path = format!("d/file{number:05}");
             add(NewEntry { mode: Some(0o644), mtime_ns: Some(5), ..NewEntry::file(path.as_bytes()) }, &bytes);
         }
-        if files > 0 && files < 100 {
+        if (4..100).contains(&files) {
             let noise: Vec<u8> = blake3::hash(b"seed").as_bytes().iter().copied().cycle().take(150_000).collect();
             add(NewEntry::file(b"big"), &noise);
             add(NewEntry::file(b"names/\xff\xfe"), b"not UTF-8");
@@ -76,13 +81,27 @@ impl Seed {
         let manifest = start..start + trailer.manifest_len as usize;
         let (sections, segments) = (&archive.manifest().sections, archive.manifest().segments.clone());
         let blobs = archive.blob_records().unwrap_or_else(|error| panic!("{error}"));
-        Seed { blobs, table: sections[0].clone(), segments, manifest, bytes }
+        let table = sections[0].clone();
+        let found = |part: &Part| bytes[manifest.clone()].windows(32).position(|window| window == part.hash);
+        let at = |part: &Part| manifest.start + found(part).unwrap_or_else(|| panic!("a part without a hash"));
+        let hashes = segments.iter().chain([&table]).map(at).collect();
+        Seed { blobs, table, segments, manifest, hashes, bytes }
     }
 
-    fn stream(&self) -> Vec<u8> {
-        let part = self.segments.first().filter(|part| part.raw_len == 0);
+    /// The manifest, or a segment that is not compressed.
+    fn stream(&self, segment: bool) -> Vec<u8> {
+        let part = self.segments.first().filter(|part| segment && part.raw_len == 0);
         let range = part.map_or(self.manifest.clone(), |part| part.offset as usize..part.end() as usize);
         self.bytes[range].to_vec()
+    }
+}
+
+/// Makes right what stands at `at` for the hash of a range, where the range was changed and that was not.
+fn seal(bytes: &mut [u8], changed: &[Range<usize>], range: Range<usize>, at: usize, old: &[u8; 32]) {
+    let touched = changed.iter().any(|change| change.start < range.end && range.start < change.end);
+    if touched && bytes[at..at + 32] == old[..] {
+        let hash = blake3::hash(&bytes[range]);
+        bytes[at..at + 32].copy_from_slice(hash.as_bytes());
     }
 }
 
@@ -141,9 +160,9 @@ impl Program<'_> {
         }
     }
 
-    /// A stream of the index or the manifest with changes.
-    pub fn stream(&mut self) -> Vec<u8> {
-        let mut stream = self.seed().stream();
+    /// A stream of the index, where there is a plain one, or of the manifest, with changes.
+    pub fn stream(&mut self, segment: bool) -> Vec<u8> {
+        let mut stream = self.seed().stream(segment);
         self.change(&mut stream, 0..usize::MAX);
         if self.number() % 16 == 1 {
             stream.truncate(self.number() as usize % (stream.len() + 1));
@@ -153,7 +172,11 @@ impl Program<'_> {
 
     /// A zstd frame with changes.
     pub fn frame(&mut self) -> Vec<u8> {
-        let content = self.content();
+        // Of most frames, less: what is looked for is in their structure.
+        let mut content = self.content();
+        if !self.number().is_multiple_of(8) {
+            content.truncate(600);
+        }
         let mut frame = Vec::new();
         let compressor = Compressor::new(1 + (self.number() % 3) as i32, 4 << 20);
         let made = compressor.and_then(|mut zstd| zstd.compress(&content, &mut frame, &CancelToken::new()));
@@ -170,6 +193,7 @@ impl Program<'_> {
         let mut bytes = seed.bytes.clone();
         let table = seed.table.offset as usize..seed.table.end() as usize;
         let part = |part: &Part| part.offset as usize..part.end() as usize;
+        let mut changed = Vec::new();
         for _ in 0..1 + self.number() % 3 {
             let region = match self.number() % 8 {
                 0 => 0..seed.bytes.len(),
@@ -179,15 +203,19 @@ impl Program<'_> {
                 _ if seed.segments.is_empty() => seed.manifest.clone(),
                 _ => part(&seed.segments[self.number() as usize % seed.segments.len()]),
             };
-            self.change(&mut bytes, region);
+            changed.extend(self.change(&mut bytes, region));
         }
-        for blob in &seed.blobs {
-            let hash = hash(&bytes[blob.offset as usize..(blob.offset + blob.stored) as usize]);
-            replace(&mut bytes[table.clone()], &blob.hash, &hash);
+        for (number, blob) in seed.blobs.iter().enumerate() {
+            let range = blob.offset as usize..(blob.offset + blob.stored) as usize;
+            let at = table.start + 8 + 56 * number + 24;
+            seal(&mut bytes, &changed, range, at, &blob.hash);
         }
-        for changed in seed.segments.iter().chain([&seed.table]) {
-            let hash = hash(&bytes[part(changed)]);
-            replace(&mut bytes[seed.manifest.clone()], &changed.hash, &hash);
+        // The table has new hashes where blobs have changed.
+        if changed.iter().any(|change| change.start < table.start) {
+            changed.push(table.clone());
+        }
+        for (sealed, &at) in seed.segments.iter().chain([&seed.table]).zip(&seed.hashes) {
+            seal(&mut bytes, &changed, part(sealed), at, &sealed.hash);
         }
         let trailer = Trailer::seal(&bytes[seed.manifest.clone()], seed.manifest.start as u64).encode();
         bytes.truncate(seed.manifest.end);
@@ -207,22 +235,33 @@ impl Program<'_> {
     }
 
     fn seed(&mut self) -> &'static Seed {
-        // The last one is big: one in 64.
-        let choice = self.number() as usize % 64;
+        // The last one is big: one in 1,024; of the others the first ones, which are small, come more often.
+        let choice = self.number() as usize % 1024;
         let last = SEEDS.len() - 1;
-        &SEEDS[if choice == 63 { last } else { choice % last }]
+        let half = last / 2;
+        &SEEDS[if choice == 1023 {
+            last
+        } else if choice.is_multiple_of(8) {
+            half + choice / 8 % half
+        } else {
+            choice % half
+        }]
     }
 
-    /// A few changes in a region.
-    fn change(&mut self, bytes: &mut [u8], region: std::ops::Range<usize>) {
+    /// A few changes in a region; where they are.
+    fn change(&mut self, bytes: &mut [u8], region: Range<usize>) -> Vec<Range<usize>> {
         let region = region.start.min(bytes.len())..region.end.min(bytes.len());
+        let start = region.start;
         let bytes = &mut bytes[region];
+        let mut changed = Vec::new();
         if bytes.is_empty() {
-            return;
+            return changed;
         }
         for _ in 0..1 + self.number() % 4 {
             let at = ((self.number() as usize) << 16 | self.number() as usize) % bytes.len();
             let aligned = at & !7;
+            // None is longer.
+            changed.push(start + aligned..start + at + 64);
             match self.number() % 7 {
                 0 => bytes[at] ^= 1 << (self.number() % 8),
                 1 => bytes[at] = self.next().unwrap_or(0),
@@ -252,20 +291,6 @@ impl Program<'_> {
                 }
             }
         }
-    }
-}
-
-fn hash(bytes: &[u8]) -> [u8; 32] {
-    *blake3::hash(bytes).as_bytes()
-}
-
-/// Puts the new hash where the old one stands.
-fn replace(bytes: &mut [u8], old: &[u8; 32], new: &[u8; 32]) {
-    if old == new {
-        return;
-    }
-    let found = bytes.windows(32).position(|window| window == old);
-    if let Some(at) = found {
-        bytes[at..at + 32].copy_from_slice(new);
+        changed
     }
 }
