@@ -56,9 +56,9 @@ pub(super) fn caught<T>(body: impl FnOnce() -> T) -> Result<T> {
         crate::test_hooks::here(crate::test_hooks::BOUNDARY);
         body()
     };
-    DEPTH.with(|depth| depth.set(depth.get() + 1));
+    DEPTH.with(|depth| depth.set(depth.get().saturating_add(1)));
     let outcome = panic::catch_unwind(AssertUnwindSafe(body));
-    DEPTH.with(|depth| depth.set(depth.get() - 1));
+    DEPTH.with(|depth| depth.set(depth.get().saturating_sub(1)));
     outcome.map_err(|payload| {
         let place = PLACE.with(|place| place.take()).unwrap_or_else(|| "an unknown place".to_owned());
         let sentence = sentence_of(payload);

@@ -6,7 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, ThreadId};
 
 use super::listing::{describe, strings};
-use super::types::{znippy_filter_fn, znippy_log_fn, znippy_progress, znippy_progress_fn, znippy_release_fn};
+use super::pointer::size_of_struct;
+use super::types::{
+    znippy_entry_info, znippy_filter_fn, znippy_log_fn, znippy_progress, znippy_progress_fn, znippy_release_fn,
+};
 use crate::archive::Entry;
 use crate::error::{Error, Result, Status};
 use crate::options::{Candidate, FILTER_RULE, FilterFn};
@@ -53,7 +56,7 @@ pub(super) fn progress(function: znippy_progress_fn, user_data: UserData) -> Opt
         // No report is worth a failure: without memory for the path it goes out without one.
         let path = report.path.and_then(terminated).unwrap_or_default();
         let report = znippy_progress {
-            struct_size: size_of::<znippy_progress>() as u32,
+            struct_size: size_of_struct::<znippy_progress>(),
             phase: report.phase as u32,
             entries_done: report.entries_done,
             entries_total: report.entries_total,
@@ -78,7 +81,7 @@ pub(super) fn log(max_level: i32, function: znippy_log_fn, user_data: UserData) 
         // No message is worth a failure: without memory there is none.
         let Some(text) = terminated(message.as_bytes()) else { return };
         // SAFETY: the host's function and pointer; the text lives until it returns.
-        unsafe { function(user_data.get(), level, text.as_ptr().cast::<c_char>(), text.len() - 1) }
+        unsafe { function(user_data.get(), level, text.as_ptr().cast::<c_char>(), text.len().saturating_sub(1)) }
     }))
 }
 
@@ -90,7 +93,7 @@ pub(super) fn filter(function: znippy_filter_fn, user_data: UserData) -> Option<
         let entry = Entry { index, path, kind, attributes, size, stored_size: 0, slices: 0, hash, unverified: false };
         let text = strings(path, attributes.link_target)?;
         let mut info = describe(&entry, &text);
-        info.struct_size = size_of_val(&info) as u32;
+        info.struct_size = size_of_struct::<znippy_entry_info>();
         // SAFETY: the host's function and pointer; the struct and its strings live until it returns.
         match unsafe { function(user_data.get(), &raw const info) } {
             answer if answer >= 0 => Ok(answer != 0),

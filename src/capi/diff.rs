@@ -62,7 +62,7 @@ impl Differences {
         let at = |offset: usize| text.as_ptr().wrapping_add(offset).cast::<c_char>();
         let path_len = difference.path.len();
         let old_target = target(&difference.old);
-        let old_end = path_len + 1 + old_target.map_or(0, |target| target.len() + 1);
+        let old_end = path_len.saturating_add(old_target.map_or(1, |target| target.len().saturating_add(2)));
         let new_target = target(&difference.new);
         let kind = |side: &Option<Side>| side.as_ref().map_or(ZNIPPY_NO_KIND, |side| u32::from(side.kind));
         let index = |side: &Option<Side>| side.as_ref().map_or(ZNIPPY_UNKNOWN, |side| side.index);
@@ -73,7 +73,7 @@ impl Differences {
             reserved0: 0,
             path: at(0),
             path_len,
-            old_target: old_target.map_or(ptr::null(), |_| at(path_len + 1)),
+            old_target: old_target.map_or(ptr::null(), |_| at(path_len.saturating_add(1))),
             old_target_len: old_target.map_or(0, <[u8]>::len),
             new_target: new_target.map_or(ptr::null(), |_| at(old_end)),
             new_target_len: new_target.map_or(0, <[u8]>::len),

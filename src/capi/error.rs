@@ -88,7 +88,7 @@ fn object(error: &Error) -> Option<*mut znippy_error> {
 /// More bytes than an error's strings take.
 fn room(error: &Error) -> Option<usize> {
     let path = error.path().map_or(0, <[u8]>::len).checked_mul(16)?;
-    (4 * error.message().len()).checked_add(path)?.checked_add(1024)
+    error.message().len().checked_mul(4)?.checked_add(path)?.checked_add(1024)
 }
 
 fn describe(error: &Error) -> Report {

@@ -105,6 +105,10 @@ fn option_text<const W: usize>(key: u32, texts: &'static [[u8; W]]) -> *const c_
 // The tables hold Rust strings, which have no NUL at the end. These copies have; they are made by the compiler,
 // which also finds a text that is too long for its row.
 
+#[cfg_attr(
+    not(test),
+    expect(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "the compiler runs it")
+)]
 const fn status_texts<const W: usize>(sentences: bool) -> [[u8; W]; STATUS_TABLE.len()] {
     let mut texts = [[0; W]; STATUS_TABLE.len()];
     let mut i = 0;
@@ -115,6 +119,10 @@ const fn status_texts<const W: usize>(sentences: bool) -> [[u8; W]; STATUS_TABLE
     texts
 }
 
+#[cfg_attr(
+    not(test),
+    expect(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "the compiler runs it")
+)]
 const fn option_texts<const W: usize>(help: bool) -> [[u8; W]; OPTION_TABLE.len()] {
     let mut texts = [[0; W]; OPTION_TABLE.len()];
     let mut i = 0;
@@ -125,6 +133,10 @@ const fn option_texts<const W: usize>(help: bool) -> [[u8; W]; OPTION_TABLE.len(
     texts
 }
 
+#[cfg_attr(
+    not(test),
+    expect(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "the compiler runs it")
+)]
 const fn padded<const W: usize>(text: &str) -> [u8; W] {
     assert!(text.len() < W, "the text and its NUL must fit the row");
     let mut row = [0; W];
@@ -136,6 +148,10 @@ const fn padded<const W: usize>(text: &str) -> [u8; W] {
     row
 }
 
+#[cfg_attr(
+    not(test),
+    expect(clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "the compiler runs it")
+)]
 const fn decimal(digits: &str) -> u32 {
     let mut number = 0;
     let mut i = 0;

@@ -86,7 +86,9 @@ fn missing(position: usize) -> Error {
 pub(super) fn describe(entry: &Entry<'_>, text: &[u8]) -> znippy_entry_info {
     let attributes = &entry.attributes;
     let flag = |present: bool, bit: u32| if present { bit } else { 0 };
-    let target = attributes.link_target.map(|target| (text.as_ptr().wrapping_add(entry.path.len() + 1), target.len()));
+    let target = attributes
+        .link_target
+        .map(|target| (text.as_ptr().wrapping_add(entry.path.len().saturating_add(1)), target.len()));
     znippy_entry_info {
         struct_size: 0,
         kind: u32::from(entry.kind),

@@ -16,6 +16,17 @@
 // C names; and the safety contract of all functions is the top of the header plus the declaration: pointers
 // are null or point to what their type says, for as long as the call lasts.
 #![allow(non_camel_case_types, clippy::missing_safety_doc)]
+// What a host passes can't make it panic: nothing is indexed, added or narrowed unchecked here.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        clippy::cast_possible_truncation,
+        clippy::cast_possible_wrap,
+        clippy::cast_sign_loss
+    )
+)]
 
 #[cfg(panic = "abort")]
 compile_error!("the C interface promises that no defect ends the host: build with panic = \"unwind\"");

@@ -104,13 +104,18 @@ impl<T: Sized32> Out<T> {
 
     /// Writes as much as both sides know; the size field and what lies beyond stay as they are.
     pub(super) fn write(self, value: &T) {
-        let len = self.len.min(size_of::<T>()) - size_of::<u32>();
+        let len = self.len.min(size_of::<T>()).saturating_sub(size_of::<u32>());
         let from = (&raw const *value).cast::<u8>();
         let to = self.place.as_ptr().cast::<u8>();
         // SAFETY: both have `struct_size` bytes, which is at least the four that are left out; a `Sized32` has
         // no padding, so all of its bytes are initialised; the host's struct is not ours.
         unsafe { std::ptr::copy_nonoverlapping(from.add(size_of::<u32>()), to.add(size_of::<u32>()), len) }
     }
+}
+
+/// The size of a struct as its first field says it.
+pub(super) fn size_of_struct<T>() -> u32 {
+    u32::try_from(size_of::<T>()).unwrap_or(u32::MAX)
 }
 
 /// The size that the host gave its struct; sizes below that of version 0.1 are refused.

@@ -91,9 +91,10 @@ impl Source for CallbackSource {
                 format!("{} bytes at {offset} reach beyond the end at {}", buffer.len(), self.size),
             ));
         }
-        let mut done = 0;
-        while done < buffer.len() {
-            done += self.read_some(offset + done as u64, &mut buffer[done..])?;
+        let mut done = 0usize;
+        while let Some(rest) = buffer.get_mut(done..).filter(|rest| !rest.is_empty()) {
+            let read = self.read_some(offset.saturating_add(done as u64), rest)?;
+            done = done.saturating_add(read);
         }
         Ok(())
     }

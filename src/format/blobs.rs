@@ -33,7 +33,7 @@ pub struct Blob {
 
 /// The table's bytes.
 pub fn encode(blobs: &[Blob]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(PREFIX + blobs.len() * RECORD);
+    let mut bytes = Vec::with_capacity(blobs.len().saturating_mul(RECORD).saturating_add(PREFIX));
     bytes.extend_from_slice(&[0; PREFIX]);
     for blob in blobs {
         bytes.extend_from_slice(&blob.offset.to_le_bytes());

@@ -95,14 +95,14 @@ impl Compressor {
         }
         self.context.set_pledged_src_size(Some(source.len() as u64)).map_err(failed)?;
         let mut output = OutBuffer::around(target);
-        let mut end = 0;
+        let mut end = 0usize;
         loop {
             cancel.check()?;
             let start = end;
-            end = (end + STEP).min(source.len());
+            end = end.saturating_add(STEP).min(source.len());
             let last = end == source.len();
             let directive = if last { ZSTD_EndDirective::ZSTD_e_end } else { ZSTD_EndDirective::ZSTD_e_continue };
-            let mut input = InBuffer::around(&source[..end]);
+            let mut input = InBuffer::around(source.get(..end).unwrap_or(source));
             input.set_pos(start);
             loop {
                 let left = self.context.compress_stream2(&mut output, &mut input, directive).map_err(failed)?;
@@ -178,7 +178,7 @@ impl Decompressor {
     /// what they were. `target` is as long as the whole block, so that no window is allocated here either.
     pub fn decompress_to(&mut self, frame: &[u8], target: &mut [u8], needed: usize) -> Result<usize> {
         // Stepping costs a little more a byte than one shot does.
-        if needed > target.len() / 4 * 3 || frame.len() <= INPUT_STEP {
+        if needed > (target.len() / 4).saturating_mul(3) || frame.len() <= INPUT_STEP {
             return self.decompress(frame, target).map(|()| target.len());
         }
         check_frame(frame, target.len())?;
@@ -195,10 +195,10 @@ impl Decompressor {
         self.context.set_parameter(DParameter::WindowLogMax(MAX_BLOCK.ilog2())).map_err(failed)?;
         self.context.set_parameter(DParameter::StableOutBuffer(true)).map_err(failed)?;
         let mut output = OutBuffer::around(target);
-        let (mut at, mut end) = (0, 0);
+        let (mut at, mut end) = (0, 0usize);
         while output.pos() < needed {
-            end = (end + INPUT_STEP).min(frame.len());
-            let mut input = InBuffer::around(&frame[..end]);
+            end = end.saturating_add(INPUT_STEP).min(frame.len());
+            let mut input = InBuffer::around(frame.get(..end).unwrap_or(frame));
             input.set_pos(at);
             let Ok(left) = self.context.decompress_stream(&mut output, &mut input) else { return Ok(None) };
             at = input.pos();

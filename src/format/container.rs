@@ -40,26 +40,32 @@ const TRAILER_MAGIC: &[u8; 8] = b"ZNPYTR04";
 const FOOTER_MAGIC: &[u8; 8] = b"ZNPYMIDX";
 
 /// The first 16 bytes of every version 4 archive.
-pub fn head() -> [u8; HEAD_LEN as usize] {
-    let mut head = [0; HEAD_LEN as usize];
-    head[..8].copy_from_slice(&HEAD_MAGIC);
-    head[8..12].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
-    head
+pub fn head() -> [u8; 16] {
+    join(HEAD_MAGIC, u64::from(FORMAT_VERSION))
 }
 
 /// The footer.
-pub fn footer(manifest_offset: u64) -> [u8; FOOTER_LEN as usize] {
-    let mut footer = [0; FOOTER_LEN as usize];
-    footer[..8].copy_from_slice(FOOTER_MAGIC);
-    footer[8..].copy_from_slice(&manifest_offset.to_le_bytes());
-    footer
+pub fn footer(manifest_offset: u64) -> [u8; 16] {
+    join(*FOOTER_MAGIC, manifest_offset)
+}
+
+fn join(magic: [u8; 8], number: u64) -> [u8; 16] {
+    let mut bytes = [0; 16];
+    let parts = magic.into_iter().chain(number.to_le_bytes());
+    bytes.iter_mut().zip(parts).for_each(|(byte, part)| *byte = part);
+    bytes
+}
+
+/// The bytes that `bytes` end with: those of the trailer, where there is room for one, and those of the footer.
+fn ends(bytes: &[u8]) -> Option<(Option<&[u8; 56]>, &[u8; 16])> {
+    let (before, footer) = bytes.split_last_chunk()?;
+    Some((before.last_chunk(), footer))
 }
 
 /// The offset in the footer, where the tail of a file has one but no trailer: what versions before 4 wrote.
 pub fn footer_alone(tail: &[u8]) -> Option<u64> {
-    let footer = tail.len().checked_sub(FOOTER_LEN as usize).map(|at| &tail[at..])?;
-    let trailer = tail.len().checked_sub((TRAILER_LEN + FOOTER_LEN) as usize).map(|at| &tail[at..at + 8]);
-    let alone = &footer[..8] == FOOTER_MAGIC && trailer != Some(TRAILER_MAGIC);
+    let (trailer, footer) = ends(tail)?;
+    let alone = footer.starts_with(FOOTER_MAGIC) && !trailer.is_some_and(|trailer| trailer.starts_with(TRAILER_MAGIC));
     alone.then(|| read_u64(footer, 8))
 }
 
@@ -99,11 +105,7 @@ impl Trailer {
 
     /// Trailer and footer as they stand at the end of the archive.
     pub fn encode(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity((TRAILER_LEN + FOOTER_LEN) as usize);
-        bytes.extend_from_slice(&self.fields());
-        bytes.extend_from_slice(&self.digest);
-        bytes.extend_from_slice(&footer(self.manifest_offset));
-        bytes
+        [&self.fields()[..], &self.digest, &footer(self.manifest_offset)].concat()
     }
 
     /// Reads trailer and footer from the end of an archive of `archive_len` bytes; `tail` is its last bytes.
@@ -112,8 +114,7 @@ impl Trailer {
     /// `E_NOT_ARCHIVE` where there is no footer, `E_VERSION` for other versions, `E_UNSUPPORTED` for unknown
     /// incompatible features, `E_CORRUPT` where the offsets contradict the length.
     pub fn decode(tail: &[u8], archive_len: u64) -> Result<Trailer> {
-        let footer = tail.len().checked_sub(FOOTER_LEN as usize).map(|at| &tail[at..]);
-        let Some(footer) = footer.filter(|footer| &footer[..8] == FOOTER_MAGIC) else {
+        let Some((trailer, footer)) = ends(tail).filter(|(_, footer)| footer.starts_with(FOOTER_MAGIC)) else {
             return Err(Error::refused(
                 Status::NotArchive,
                 "footer.magic",
@@ -121,9 +122,7 @@ impl Trailer {
             ));
         };
         let manifest_offset = read_u64(footer, 8);
-        let ends = (TRAILER_LEN + FOOTER_LEN) as usize;
-        let trailer = tail.len().checked_sub(ends).map(|at| &tail[at..at + TRAILER_LEN as usize]);
-        let Some(trailer) = trailer.filter(|trailer| &trailer[..8] == TRAILER_MAGIC) else {
+        let Some(trailer) = trailer.filter(|trailer| trailer.starts_with(TRAILER_MAGIC)) else {
             return Err(Error::refused(
                 Status::Version,
                 "trailer.magic",
@@ -145,7 +144,8 @@ impl Trailer {
                 format!("the archive uses features ({unknown:#x}) that this version of the library doesn't know"),
             ));
         }
-        let end = manifest_offset.checked_add(decoded.manifest_len).and_then(|end| end.checked_add(ends as u64));
+        let end =
+            manifest_offset.checked_add(decoded.manifest_len).and_then(|end| end.checked_add(TRAILER_LEN + FOOTER_LEN));
         if manifest_offset < HEAD_LEN || end != Some(archive_len) {
             return Err(Error::corrupt("trailer.range", "the manifest's place contradicts the archive's length"));
         }
@@ -166,10 +166,9 @@ impl Trailer {
 
     fn fields(&self) -> [u8; 24] {
         let mut fields = [0; 24];
-        fields[..8].copy_from_slice(TRAILER_MAGIC);
-        fields[8..12].copy_from_slice(&self.incompatible.to_le_bytes());
-        fields[12..16].copy_from_slice(&self.compatible.to_le_bytes());
-        fields[16..].copy_from_slice(&self.manifest_len.to_le_bytes());
+        let features = self.incompatible.to_le_bytes().into_iter().chain(self.compatible.to_le_bytes());
+        let parts = TRAILER_MAGIC.iter().copied().chain(features).chain(self.manifest_len.to_le_bytes());
+        fields.iter_mut().zip(parts).for_each(|(byte, part)| *byte = part);
         fields
     }
 
@@ -182,17 +181,17 @@ impl Trailer {
 
 /// The `u32` at `at`, or 0 past the end.
 pub fn read_u32(bytes: &[u8], at: usize) -> u32 {
-    bytes.get(at..at + 4).and_then(|part| part.try_into().ok()).map_or(0, u32::from_le_bytes)
+    bytes.get(at..).and_then(<[u8]>::first_chunk).copied().map_or(0, u32::from_le_bytes)
 }
 
 /// The `u64` at `at`, or 0 past the end.
 pub fn read_u64(bytes: &[u8], at: usize) -> u64 {
-    bytes.get(at..at + 8).and_then(|part| part.try_into().ok()).map_or(0, u64::from_le_bytes)
+    bytes.get(at..).and_then(<[u8]>::first_chunk).copied().map_or(0, u64::from_le_bytes)
 }
 
 /// The digest at `at`, or zeros past the end.
 pub fn read_digest(bytes: &[u8], at: usize) -> Digest {
-    bytes.get(at..at + 32).and_then(|part| part.try_into().ok()).unwrap_or_default()
+    bytes.get(at..).and_then(<[u8]>::first_chunk).copied().unwrap_or_default()
 }
 
 #[cfg(test)]

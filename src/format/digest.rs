@@ -38,13 +38,17 @@ impl TreeDigest {
         let target = target.filter(|_| known == Some(EntryKind::Symlink)).unwrap_or_default();
         let file_hash = if known.is_some_and(EntryKind::has_bytes) { *file_hash } else { [0; 32] };
         // Paths and targets are at most 65,535 bytes.
-        self.0.update(&(path.len() as u32).to_le_bytes()).update(path).update(&[kind]);
+        self.0.update(&length(path)).update(path).update(&[kind]);
         self.0.update(&mode.unwrap_or(u32::MAX).to_le_bytes());
-        self.0.update(&(target.len() as u32).to_le_bytes()).update(target).update(&file_hash);
+        self.0.update(&length(target)).update(target).update(&file_hash);
     }
 
     /// The digest.
     pub fn finish(self) -> Digest {
         *self.0.finalize().as_bytes()
     }
+}
+
+fn length(bytes: &[u8]) -> [u8; 4] {
+    u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes()
 }

@@ -99,12 +99,13 @@ impl ExtraBuilder {
         let mut bytes = self.width;
         for (number, value) in values {
             let column = self.columns.get_mut(number).filter(|column| column.picks.len() == self.rows);
-            bytes += column.ok_or_else(|| internal("a value for no column"))?.push(value)?;
+            let more = column.ok_or_else(|| internal("a value for no column"))?.push(value)?;
+            bytes = bytes.saturating_add(more);
         }
         if bytes > MAX_ROW_BYTES {
             return Err(Error::new(Status::Limit, "the additional columns of an entry take over 32 MiB"));
         }
-        self.rows += 1;
+        self.rows = self.rows.saturating_add(1);
         for column in self.columns.iter_mut().filter(|column| column.picks.len() < self.rows) {
             column.push_null();
         }
@@ -158,14 +159,14 @@ impl Column {
             Own::Int64(builder) => builder.append_null(),
             Own::Float64(builder) => builder.append_null(),
             Own::Binary(builder) => builder.append_null(),
-            Own::Other(nulls) => *nulls += 1,
+            Own::Other(nulls) => *nulls = nulls.saturating_add(1),
         }
         self.own_row();
     }
 
     fn own_row(&mut self) {
         self.picks.push((0, self.own_len));
-        self.own_len += 1;
+        self.own_len = self.own_len.saturating_add(1);
     }
 
     fn hold(&mut self, array: &ArrayRef, at: usize) -> Result<usize> {
@@ -207,11 +208,12 @@ impl Column {
 
 /// Bytes that a value takes whatever it is: the number, or the offset, and its bit of validity rounded up.
 fn width(data_type: &DataType) -> usize {
-    1 + match data_type {
-        DataType::FixedSizeBinary(width) => usize::try_from(*width).unwrap_or(usize::MAX / 2),
+    let value = match data_type {
+        DataType::FixedSizeBinary(width) => usize::try_from(*width).unwrap_or(usize::MAX),
         DataType::Utf8 | DataType::Binary => 4,
         other => other.primitive_width().unwrap_or(8),
-    }
+    };
+    value.saturating_add(1)
 }
 
 fn variable_bytes(value: &ArrayRef) -> usize {

@@ -8,6 +8,7 @@
 use blake3::hazmat::{self, ChainingValue, HasherExt, Mode};
 
 use crate::error::{Result, zeroed};
+use crate::format::in_memory;
 use crate::progress::CancelToken;
 
 /// A BLAKE3 hash.
@@ -25,12 +26,12 @@ pub fn hash(bytes: &[u8]) -> Digest {
 /// Hashes a hole as what it reads as. That takes as long as reading it would, so stopping is looked at.
 pub fn hash_zeros(hasher: &mut blake3::Hasher, mut count: u64, stop: &CancelToken) -> Result<()> {
     // Not a constant: that would be as many zeros in the library's file.
-    let zeros = zeroed(count.min(1 << 16) as usize)?;
+    let zeros = zeroed(in_memory(count.min(1 << 16)))?;
     while count > 0 {
         stop.check()?;
-        let part = count.min(zeros.len() as u64) as usize;
-        hasher.update(&zeros[..part]);
-        count -= part as u64;
+        let part = zeros.get(..in_memory(count)).unwrap_or(&zeros);
+        hasher.update(part);
+        count = count.saturating_sub(part.len() as u64);
     }
     Ok(())
 }
@@ -60,7 +61,7 @@ impl WindowMerger {
             self.merge();
         }
         self.stack.push(value);
-        self.count += 1;
+        self.count = self.count.saturating_add(1);
     }
 
     /// Windows so far.
@@ -130,8 +131,9 @@ type Value<'a> = dyn FnMut(u64, u64) -> Result<ChainingValue> + 'a;
 
 fn halves(parts: &[Part], offset: u64, len: u64, value: &mut Value<'_>) -> Result<(ChainingValue, ChainingValue)> {
     let split = hazmat::left_subtree_len(len);
-    let (left, right) = parts.split_at(parts.partition_point(|part| part.offset < offset + split));
-    Ok((subtree(left, offset, split, value)?, subtree(right, offset + split, len - split, value)?))
+    let middle = offset.saturating_add(split);
+    let (left, right) = parts.split_at(parts.partition_point(|part| part.offset < middle));
+    Ok((subtree(left, offset, split, value)?, subtree(right, middle, len.saturating_sub(split), value)?))
 }
 
 fn subtree(parts: &[Part], offset: u64, len: u64, value: &mut Value<'_>) -> Result<ChainingValue> {

@@ -25,7 +25,7 @@ use crate::format::container::{HEAD_LEN, MAX_BLOCK, MAX_SEGMENT_ROWS};
 use crate::format::extra::{ExtraBuilder, ExtraColumn, ExtraValue};
 use crate::format::hash::{Digest, UNRECORDED, hash};
 use crate::format::row::{Attributes, CODEC_STORED, Codecs, EntryKind, Location, Row};
-use crate::format::{ipc_guard, path, schema, v3};
+use crate::format::{in_memory, ipc_guard, path, schema, v3};
 
 /// Bytes of names, targets and additional columns at which a segment ends: names and targets of a single row are
 /// less than 512 KiB, its additional columns less than 2 MiB as a rule, and the fixed numbers of 8,192 rows less than
@@ -137,10 +137,11 @@ impl SegmentBuilder {
         row: &Row<'_>,
         values: impl IntoIterator<Item = (usize, ExtraValue<'a>)>,
     ) -> Result<()> {
-        self.text += self.extras.push(values)?;
+        let extras = self.extras.push(values)?;
         let shown = path::display(row.path);
         let target = row.attributes.and_then(|attributes| attributes.link_target).map_or(0, <[u8]>::len);
-        self.text += shown.len() + row.path.len() + target;
+        let text = [extras, shown.len(), row.path.len(), target];
+        self.text = text.into_iter().fold(self.text, usize::saturating_add);
         self.relative_path.append_value(shown);
         self.chunk_seq.append_value(row.chunk_seq);
         self.fdata_offset.append_value(row.offset);
@@ -169,7 +170,7 @@ impl SegmentBuilder {
         self.rdev.append_option(attributes.rdev);
         self.pkg_type.append_option(attributes.pkg_type);
         self.repo.append_option(attributes.repo);
-        self.rows += 1;
+        self.rows = self.rows.saturating_add(1);
         Ok(())
     }
 
@@ -388,18 +389,17 @@ impl Segment {
 
     /// Bytes that it takes in memory.
     pub fn memory(&self) -> usize {
-        self.bytes + self.first_rows.len() * 4
+        self.bytes.saturating_add(size_of_val(&self.first_rows[..]))
     }
 
     /// The row on which the entry with this number within the segment starts.
     pub fn first_row(&self, entry: usize) -> usize {
-        self.first_rows[entry] as usize
+        self.first_rows.get(entry).map_or(self.rows(), |row| *row as usize)
     }
 
     /// The rows of an entry that are in this segment.
     pub fn entry_rows(&self, entry: usize) -> std::ops::Range<usize> {
-        let end = self.first_rows.get(entry + 1).map_or(self.rows(), |row| *row as usize);
-        self.first_row(entry)..end
+        self.first_row(entry)..self.first_row(entry.saturating_add(1))
     }
 
     /// Rows at the start that belong to an entry of the segment before.
@@ -499,14 +499,15 @@ impl Segment {
                     )));
                 }
                 entry = Some((row.path, attributes.file_size));
-                first_rows.push(i as u32);
+                first_rows.push(u32::try_from(i).unwrap_or(u32::MAX));
             } else {
                 let exact = self.path_bytes.as_ref().is_some_and(|exact| exact.is_valid(i));
                 if exact || self.has_attributes(i) {
                     return Err(named(Error::corrupt("index.attributes", "a later slice carries attributes")));
                 }
                 if let Some(previous) = &previous {
-                    let same_name = self.relative_path.value(i - 1) == self.relative_path.value(i);
+                    let same_name =
+                        i > 0 && self.relative_path.value(i.saturating_sub(1)) == self.relative_path.value(i);
                     check_follows(previous, &row, entry.and_then(|(_, size)| size), same_name).map_err(named)?;
                 }
             }
@@ -558,7 +559,7 @@ fn check_row(row: &Row<'_>, compressed: bool, expected: &Expected<'_>) -> Result
             }
             // What this version can't decode anyway may have any size in version 3.
             let bounded = expected.codecs == Codecs::Version4 || expected.codecs.check(at.codec).is_ok();
-            if bounded && at.blob_size > codec::bound(at.block_size as usize) as u64 {
+            if bounded && at.blob_size > codec::bound(in_memory(at.block_size)) as u64 {
                 return refuse("index.blob", "the slice's blob is bigger than its block can become");
             }
             if expected.codecs == Codecs::Version4 && row.checksum == UNRECORDED {
@@ -650,7 +651,7 @@ fn check_follows(previous: &Before, row: &Row<'_>, size: Option<u64>, same_name:
         && previous.has_bytes
         && previous.chunk_seq.checked_add(1) == Some(row.chunk_seq)
         && previous.end <= row.offset
-        && size.is_none_or(|size| row.offset + row.size <= size);
+        && size.is_none_or(|size| row.offset.saturating_add(row.size) <= size);
     if follows {
         Ok(())
     } else {

@@ -23,7 +23,7 @@ pub(super) fn interleave(data_type: &DataType, arrays: &[ArrayRef], picks: &[(us
     let rows = || {
         picks.iter().map(|(number, at)| {
             let source = sources.get(*number).filter(|source| *at < source.len())?;
-            source.is_valid(*at).then_some((source, source.offset() + *at))
+            source.is_valid(*at).then(|| Some((source, source.offset().checked_add(*at)?)))?
         })
     };
     let mut made = ArrayData::builder(data_type.clone()).len(picks.len());
@@ -33,19 +33,19 @@ pub(super) fn interleave(data_type: &DataType, arrays: &[ArrayRef], picks: &[(us
             made = made.add_buffer(BooleanBuffer::from_iter(bits).into_inner());
         }
         Buffers::Fixed(width) => {
-            let mut values = Vec::with_capacity(picks.len() * width);
+            let mut values = Vec::with_capacity(picks.len().saturating_mul(width));
             for row in rows() {
-                let value = row.and_then(|(source, at)| source.buffers().first()?.get(at * width..(at + 1) * width));
+                let value = row.and_then(|(source, at)| nth(source.buffers().first()?, at, width));
                 match value {
                     Some(value) => values.extend_from_slice(value),
-                    None => values.resize(values.len() + width, 0),
+                    None => values.extend(std::iter::repeat_n(0, width)),
                 }
             }
             made = made.add_buffer(Buffer::from_vec(values));
         }
         Buffers::Variable(width) => {
             let mut offsets = vec![0; width];
-            offsets.reserve(picks.len() * width);
+            offsets.reserve(picks.len().saturating_mul(width));
             let mut values = Vec::new();
             for row in rows() {
                 if let Some((source, at)) = row {
@@ -54,7 +54,7 @@ pub(super) fn interleave(data_type: &DataType, arrays: &[ArrayRef], picks: &[(us
                 if width == 4 && i32::try_from(values.len()).is_err() {
                     return Err(failed("a column has 2 GiB or more"));
                 }
-                offsets.extend_from_slice(&values.len().to_le_bytes()[..width]);
+                offsets.extend(values.len().to_le_bytes().into_iter().take(width));
             }
             made = made.add_buffer(Buffer::from_vec(offsets)).add_buffer(Buffer::from_vec(values));
         }
@@ -80,7 +80,7 @@ fn interleave_lists(
     let (mut offsets, mut inner) = (vec![0i32], Vec::new());
     for (number, at) in picks {
         let source = sources.get(*number).filter(|source| *at < source.len() && source.is_valid(*at));
-        if let Some(range) = source.and_then(|source| list(source.buffers(), source.offset() + at)) {
+        if let Some(range) = source.and_then(|source| list(source.buffers(), source.offset().checked_add(*at)?)) {
             inner.extend(range.map(|item| (*number, item)));
         }
         offsets.push(i32::try_from(inner.len()).map_err(|_| failed("a column of lists has over two billion items"))?);
@@ -92,10 +92,16 @@ fn interleave_lists(
 /// The items of a list.
 fn list(buffers: &[Buffer], at: usize) -> Option<std::ops::Range<usize>> {
     let offset = |at: usize| {
-        let bytes = buffers.first()?.get(at * 4..(at + 1) * 4)?;
+        let bytes = nth(buffers.first()?, at, 4)?;
         usize::try_from(u32::from_le_bytes(bytes.try_into().ok()?)).ok()
     };
-    Some(offset(at)?..offset(at + 1)?)
+    Some(offset(at)?..offset(at.checked_add(1)?)?)
+}
+
+/// The value at `at` of those that have `width` bytes each.
+fn nth(bytes: &[u8], at: usize, width: usize) -> Option<&[u8]> {
+    let start = at.checked_mul(width)?;
+    bytes.get(start..start.checked_add(width)?)
 }
 
 fn bit(buffers: &[Buffer], at: usize) -> bool {
@@ -107,10 +113,10 @@ fn value(buffers: &[Buffer], at: usize, width: usize) -> Option<&[u8]> {
     let [offsets, values] = buffers else { return None };
     let offset = |at: usize| {
         let mut bytes = [0; 8];
-        bytes[..width].copy_from_slice(offsets.get(at * width..(at + 1) * width)?);
+        bytes.get_mut(..width)?.copy_from_slice(nth(offsets, at, width)?);
         usize::try_from(u64::from_le_bytes(bytes)).ok()
     };
-    values.get(offset(at)?..offset(at + 1)?)
+    values.get(offset(at)?..offset(at.checked_add(1)?)?)
 }
 
 fn failed(why: &str) -> Error {

@@ -73,9 +73,9 @@ pub fn batches(stream: &[u8]) -> Result<(ipc::Schema<'_>, Vec<Parts<'_>>)> {
     let mut batches = Vec::new();
     while let Some((message, body)) = walk.message_or_end()? {
         let batch = message.header_as_record_batch().ok_or_else(|| refuse("a message is not a record batch"))?;
-        let end = stream.len() - walk.rest.len();
         if batch.length() > 0 {
-            batches.push(Parts { schema, batch, version: message.version(), body: end - body.len()..end });
+            let body = walk.range_before(body, stream);
+            batches.push(Parts { schema, batch, version: message.version(), body });
         }
     }
     Ok((schema, batches))
@@ -99,8 +99,7 @@ pub fn parts(stream: &[u8]) -> Result<Parts<'_>> {
     let schema = walk.schema()?;
     let (message, body) = walk.message()?;
     let batch = message.header_as_record_batch().ok_or_else(|| refuse("the second message is not a record batch"))?;
-    let end = stream.len() - walk.rest.len();
-    Ok(Parts { schema, batch, version: message.version(), body: end - body.len()..end })
+    Ok(Parts { schema, batch, version: message.version(), body: walk.range_before(body, stream) })
 }
 
 /// The columns of a stream that are not among `columns`, in order. All that is looked at is the schema, so the
@@ -123,7 +122,7 @@ pub fn stream_len(bytes: &[u8]) -> Result<usize> {
     walk.schema()?;
     walk.message()?;
     match walk.prefix()? {
-        (CONTINUATION, 0) => Ok(bytes.len() - walk.rest.len()),
+        (CONTINUATION, 0) => Ok(walk.taken_of(bytes)),
         _ => Err(refuse("the stream has more than one batch")),
     }
 }
@@ -183,6 +182,17 @@ impl<'a> Walk<'a> {
         let (continuation, length) = prefix.split_at(4);
         let number = |part: &[u8]| part.try_into().map(u32::from_le_bytes).unwrap_or(0);
         Ok((number(continuation), number(length)))
+    }
+
+    /// Bytes of the stream that were taken.
+    fn taken_of(&self, stream: &[u8]) -> usize {
+        stream.len().saturating_sub(self.rest.len())
+    }
+
+    /// Where what was taken last is in the stream.
+    fn range_before(&self, taken: &[u8], stream: &[u8]) -> Range<usize> {
+        let end = self.taken_of(stream);
+        end.saturating_sub(taken.len())..end
     }
 
     fn take(&mut self, length: usize) -> Result<&'a [u8]> {
@@ -338,7 +348,7 @@ pub(super) fn buffers_of(data_type: &DataType) -> Buffers {
         DataType::Utf8 | DataType::Binary => Buffers::Variable(4),
         DataType::LargeUtf8 | DataType::LargeBinary => Buffers::Variable(8),
         DataType::List(_) => Buffers::List,
-        DataType::FixedSizeBinary(width) => Buffers::Fixed(*width as usize),
+        DataType::FixedSizeBinary(width) => Buffers::Fixed(usize::try_from(*width).unwrap_or(usize::MAX)),
         other => Buffers::Fixed(other.primitive_width().unwrap_or(8)),
     }
 }
@@ -406,7 +416,7 @@ impl<'a, I: Iterator<Item = &'a ipc::Buffer>> Ranges<I> {
     fn offsets(&mut self, rows: usize, width: usize) -> Result<()> {
         let offsets = self.next()?;
         let least = rows.checked_add(1).and_then(|count| count.checked_mul(width));
-        if offsets < least.ok_or_else(|| refuse("overflow"))? || offsets % width != 0 {
+        if offsets < least.ok_or_else(|| refuse("overflow"))? || offsets.checked_rem(width) != Some(0) {
             return Err(refuse("a buffer of offsets is too short for its rows, or no whole number of them"));
         }
         Ok(())

@@ -150,7 +150,7 @@ impl Manifest {
 
     /// Entries of the archive.
     pub fn entry_count(&self) -> u64 {
-        self.segments.last().map_or(0, |part| part.first_entry + part.entries)
+        self.segments.last().map_or(0, |part| part.first_entry.saturating_add(part.entries))
     }
 
     fn check(&self, manifest_offset: u64) -> Result<()> {
@@ -161,7 +161,8 @@ impl Manifest {
         for part in self.sections.iter().chain(&self.segments) {
             let part_end = part.offset.checked_add(part.len).ok_or_else(|| refuse("a part's end overflows"))?;
             let gap = if part.is_segment() { SEGMENT_ALIGN - 1 } else { 0 };
-            if part.offset < end || part.offset - end > gap || part_end > manifest_offset || part.len == 0 {
+            if part.offset < end || part.offset.saturating_sub(end) > gap || part_end > manifest_offset || part.len == 0
+            {
                 return Err(refuse("parts overlap, leave gaps, are empty or lie outside the file"));
             }
             if part.raw_len > MAX_BLOCK || part.first_path.len().max(part.last_path.len()) > MAX_PATH {

@@ -18,6 +18,18 @@
 //! v3          the format of znippy 0.7 to 0.10
 //! ```
 
+// What parses bytes of strangers can't panic: nothing is indexed, added or narrowed unchecked here.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        clippy::cast_possible_truncation,
+        clippy::cast_possible_wrap,
+        clippy::cast_sign_loss
+    )
+)]
+
 pub mod blobs;
 pub mod codec;
 pub mod container;
@@ -35,3 +47,10 @@ pub mod row;
 pub mod schema;
 pub mod v3;
 pub mod xattrs;
+
+/// A number of bytes as what memory is counted by. Where that is narrower, more than there can be: what is asked for so much
+/// fails.
+#[inline]
+pub(crate) fn in_memory(len: u64) -> usize {
+    usize::try_from(len).unwrap_or(usize::MAX)
+}

@@ -19,7 +19,7 @@ pub fn check(path: &[u8]) -> Result<()> {
     match broken_rule(path) {
         None => Ok(()),
         Some((rule, why)) => {
-            let shown = &path[..path.len().min(1024)];
+            let shown = path.get(..1024).unwrap_or(path);
             Err(Error::refused(Status::UnsafePath, rule, format!("{why}; the entry is refused")).with_entry(shown))
         }
     }
@@ -27,9 +27,10 @@ pub fn check(path: &[u8]) -> Result<()> {
 
 /// The same for a path that comes after one that keeps the rules: of two in one directory just the name is new.
 pub fn check_after(before: &[u8], path: &[u8]) -> Result<()> {
-    let start = path.iter().rposition(|&byte| byte == b'/').map_or(0, |slash| slash + 1);
+    let start = path.iter().rposition(|&byte| byte == b'/').map_or(0, |slash| slash.saturating_add(1));
     let (directory, name) = path.split_at(start);
-    let ordinary = !name.is_empty() && name.len() <= MAX_COMPONENT && name[0] != b'.' && !name.contains(&0);
+    let plain_start = name.first().is_some_and(|first| *first != b'.');
+    let ordinary = plain_start && name.len() <= MAX_COMPONENT && !name.contains(&0);
     if ordinary && path.len() <= MAX_PATH && start > 0 && before.starts_with(directory) {
         return Ok(());
     }
@@ -46,12 +47,12 @@ fn broken_rule(path: &[u8]) -> Option<(&'static str, &'static str)> {
     if path.contains(&0) {
         return Some(("path.nul", "the name contains a NUL byte"));
     }
-    if path[0] == b'/' {
+    if path.starts_with(b"/") {
         return Some(("path.absolute", "the path is absolute"));
     }
-    let mut depth = 0;
+    let mut depth = 0usize;
     for component in path.split(|&byte| byte == b'/') {
-        depth += 1;
+        depth = depth.saturating_add(1);
         match component {
             b"" => return Some(("path.component.empty", "the path has an empty component")),
             b"." => return Some(("path.dot", "the path has the component '.'")),
@@ -71,7 +72,7 @@ pub fn display(path: &[u8]) -> Cow<'_, str> {
     if let Ok(text) = std::str::from_utf8(path) {
         return Cow::Borrowed(text);
     }
-    let mut text = String::with_capacity(path.len() + 16);
+    let mut text = String::with_capacity(path.len().saturating_add(16));
     for chunk in path.utf8_chunks() {
         text.push_str(&chunk.valid().replace('\\', "\\\\"));
         for byte in chunk.invalid() {
@@ -83,8 +84,9 @@ pub fn display(path: &[u8]) -> Cow<'_, str> {
 
 /// Directory and name: `a/b/c` is (`a/b`, `c`), `c` is (empty, `c`).
 pub fn split(path: &[u8]) -> (&[u8], &[u8]) {
-    match path.iter().rposition(|&byte| byte == b'/') {
-        Some(slash) => (&path[..slash], &path[slash + 1..]),
+    let slash = path.iter().rposition(|&byte| byte == b'/');
+    match slash.and_then(|slash| path.split_at_checked(slash)) {
+        Some((directory, name)) => (directory, name.strip_prefix(b"/").unwrap_or(name)),
         None => (&[], path),
     }
 }
@@ -96,9 +98,9 @@ pub fn ancestors(path: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// The extension of a name: what follows its last dot, empty where there is none or the name starts with it.
 pub fn extension(name: &[u8]) -> &[u8] {
-    match name.iter().rposition(|&byte| byte == b'.') {
-        None | Some(0) => &[],
-        Some(dot) => &name[dot + 1..],
+    match name.iter().rposition(|&byte| byte == b'.').and_then(|dot| name.split_at_checked(dot)) {
+        None | Some(([], _)) => &[],
+        Some((_, extension)) => extension.strip_prefix(b".").unwrap_or(extension),
     }
 }
 

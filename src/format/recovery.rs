@@ -8,6 +8,7 @@ use crate::error::{Error, Result, reserve, zeroed};
 use crate::format::codec::{Compressor, Decompressor};
 use crate::format::container::{MAX_BLOCK, read_digest, read_u32, read_u64};
 use crate::format::hash::{Digest, hash};
+use crate::format::in_memory;
 use crate::format::path::MAX_PATH;
 use crate::progress::CancelToken;
 
@@ -70,9 +71,11 @@ pub fn encode(
         return Err(Error::new(crate::error::Status::Limit, "a recovery record would be over 64 MiB"));
     }
     let mut record = Vec::new();
-    reserve(&mut record, HEADER + stored.len() + END)?;
+    // At most 64 MiB and a little.
+    let len = stored.len().saturating_add(HEADER + END);
+    reserve(&mut record, len)?;
     record.extend_from_slice(&FRAME_MAGIC);
-    record.extend_from_slice(&((HEADER - 8 + stored.len() + END) as u32).to_le_bytes());
+    record.extend_from_slice(&u32::try_from(len.saturating_sub(8)).unwrap_or(u32::MAX).to_le_bytes());
     record.extend_from_slice(MAGIC);
     record.extend_from_slice(&offset.to_le_bytes());
     record.extend_from_slice(&(what as u32).to_le_bytes());
@@ -87,10 +90,10 @@ pub fn encode(
 /// Bytes of the record that begins with this header at `offset`; `None` where none can.
 pub fn length(header: &[u8], offset: u64) -> Option<u64> {
     let fits = header.len() >= HEADER
-        && header[..4] == FRAME_MAGIC
-        && header[MAGIC_AT..MAGIC_AT + 8] == *MAGIC
+        && header.starts_with(&FRAME_MAGIC)
+        && header.get(MAGIC_AT..).is_some_and(|rest| rest.starts_with(MAGIC))
         && read_u64(header, 16) == offset;
-    let len = 8 + u64::from(read_u32(header, 4));
+    let len = u64::from(read_u32(header, 4)).saturating_add(8);
     (fits && len >= (HEADER + END) as u64 && len <= MAX_RECORD).then_some(len)
 }
 
@@ -99,8 +102,10 @@ pub fn length(header: &[u8], offset: u64) -> Option<u64> {
 /// # Errors
 /// `E_NO_MEMORY`.
 pub fn decode(bytes: &[u8], offset: u64) -> Result<Option<Record>> {
-    let (Some(len), Some(before)) = (length(bytes, offset), bytes.len().checked_sub(END)) else { return Ok(None) };
-    if len != bytes.len() as u64 || hash(&bytes[..before]) != read_digest(bytes, before) {
+    let (Some(len), Some((before, sum))) = (length(bytes, offset), bytes.split_last_chunk::<END>()) else {
+        return Ok(None);
+    };
+    if len != bytes.len() as u64 || hash(before) != *sum {
         return Ok(None);
     }
     let what = match read_u32(bytes, 24) {
@@ -110,12 +115,12 @@ pub fn decode(bytes: &[u8], offset: u64) -> Result<Option<Record>> {
         4 => What::End,
         _ => return Ok(None),
     };
-    let (stored, raw) = (&bytes[HEADER..before], read_u64(bytes, 32));
+    let (stored, raw) = (before.get(HEADER..).unwrap_or_default(), read_u64(bytes, 32));
     let content = match raw {
         0 => stored.to_vec(),
         raw if raw > MAX_BLOCK => return Ok(None),
         raw => {
-            let mut content = zeroed(raw as usize)?;
+            let mut content = zeroed(in_memory(raw))?;
             match Decompressor::new()?.decompress(stored, &mut content) {
                 Ok(()) => content,
                 Err(_) => return Ok(None),
@@ -210,10 +215,10 @@ impl Rows {
         }
         bytes.extend_from_slice(&self.blob.hash);
         for count in [self.paths.len(), self.slices.len(), self.files.len()] {
-            bytes.extend_from_slice(&(count as u32).to_le_bytes());
+            bytes.extend_from_slice(&u32::try_from(count).unwrap_or(u32::MAX).to_le_bytes());
         }
         for path in &self.paths {
-            bytes.extend_from_slice(&(path.len() as u16).to_le_bytes());
+            bytes.extend_from_slice(&u16::try_from(path.len()).unwrap_or(u16::MAX).to_le_bytes());
             bytes.extend_from_slice(path);
         }
         for slice in &self.slices {
@@ -254,17 +259,17 @@ impl Rows {
             codec: u8::try_from(read_u64(bytes, 24)).ok()?,
             hash: read_digest(bytes, 32),
         };
-        let counts = [64, 68, 72].map(|at| read_u32(bytes, at) as usize);
+        let [paths, slices, files] = [64, 68, 72].map(|at| read_u32(bytes, at) as usize);
         let mut rest = bytes.get(76..)?;
         let mut rows = Rows { blob, ..Rows::default() };
-        for _ in 0..counts[0] {
-            let len = usize::from(u16::from_le_bytes(rest.get(..2)?.try_into().ok()?));
-            rows.paths.push(rest.get(2..2 + len)?.to_vec());
-            rest = &rest[2 + len..];
+        for _ in 0..paths {
+            let (len, behind) = rest.split_first_chunk()?;
+            let (path, behind) = behind.split_at_checked(usize::from(u16::from_le_bytes(*len)))?;
+            rows.paths.push(path.to_vec());
+            rest = behind;
         }
-        let slices = rest.get(..counts[1].checked_mul(SLICE)?)?;
-        let files = &rest[slices.len()..];
-        if files.len() != counts[2].checked_mul(FILE)? {
+        let (slices, rest) = rest.split_at_checked(slices.checked_mul(SLICE)?)?;
+        if rest.len() != files.checked_mul(FILE)? {
             return None;
         }
         for slice in slices.chunks_exact(SLICE) {
@@ -278,7 +283,7 @@ impl Rows {
                 checksum: read_digest(slice, 24),
             });
         }
-        for file in files.chunks_exact(FILE) {
+        for file in rest.chunks_exact(FILE) {
             let flags = read_u32(file, 16);
             let has = |flag: u32| flags & flag != 0;
             rows.files.push(FileFact {
@@ -286,7 +291,7 @@ impl Rows {
                 slices: read_u32(file, 4),
                 size: read_u64(file, 8),
                 mode: has(HAS_MODE).then(|| read_u32(file, 20)),
-                mtime_ns: has(HAS_MTIME).then(|| read_u64(file, 24) as i64),
+                mtime_ns: has(HAS_MTIME).then(|| read_u64(file, 24).cast_signed()),
                 uid: has(HAS_UID).then(|| read_u32(file, 32)),
                 gid: has(HAS_GID).then(|| read_u32(file, 36)),
                 hash: has(HAS_HASH).then(|| read_digest(file, 40)),

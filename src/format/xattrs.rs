@@ -11,6 +11,7 @@
 use std::ops::Range;
 
 use crate::error::{Error, Result, Status, reserve};
+use crate::format::container::read_u32;
 
 /// Name of the section in the manifest.
 pub const SECTION_NAME: &str = "__znippy4_xattrs__";
@@ -51,11 +52,11 @@ impl SetBuilder {
             return None;
         }
         self.attributes.sort();
-        let mut bytes = (self.attributes.len() as u16).to_le_bytes().to_vec();
+        let mut bytes = u16::try_from(self.attributes.len()).unwrap_or(u16::MAX).to_le_bytes().to_vec();
         for (name, value) in &self.attributes {
-            bytes.push(name.len() as u8);
+            bytes.push(u8::try_from(name.len()).unwrap_or(u8::MAX));
             bytes.extend_from_slice(name);
-            bytes.extend_from_slice(&(value.len() as u32).to_le_bytes());
+            bytes.extend_from_slice(&u32::try_from(value.len()).unwrap_or(u32::MAX).to_le_bytes());
             bytes.extend_from_slice(value);
         }
         Some(bytes.into())
@@ -87,7 +88,7 @@ impl XattrSets {
         let mut at = 0;
         for _ in 0..rows {
             at = check_set(&bytes, at)?;
-            ends.push(at as u32);
+            ends.push(u32::try_from(at).unwrap_or(u32::MAX));
         }
         if at != bytes.len() {
             return Err(refuse("something stands behind the last set"));
@@ -110,11 +111,8 @@ impl XattrSets {
     /// # Errors
     /// `E_CORRUPT`, rule `index.xattr`, where there is no set of this number.
     pub fn get(&self, id: u32) -> Result<Attributes<'_>> {
-        let Some(range) = self.range(id) else {
-            return Err(missing_set(id));
-        };
-        let set = &self.bytes[range];
-        Ok(Attributes { left: read_u16(set, 0), rest: &set[2..] })
+        let (count, rest) = self.encoded(id)?.split_first_chunk().ok_or_else(|| missing_set(id))?;
+        Ok(Attributes { left: u16::from_le_bytes(*count), rest })
     }
 
     /// The encoding of a set.
@@ -122,13 +120,13 @@ impl XattrSets {
     /// # Errors
     /// As for [`XattrSets::get`].
     pub fn encoded(&self, id: u32) -> Result<&[u8]> {
-        self.range(id).map(|range| &self.bytes[range]).ok_or_else(|| missing_set(id))
+        self.range(id).and_then(|range| self.bytes.get(range)).ok_or_else(|| missing_set(id))
     }
 
     fn range(&self, id: u32) -> Option<Range<usize>> {
         let number = id as usize;
         let end = *self.ends.get(number)? as usize;
-        let start = number.checked_sub(1).map_or(0, |before| self.ends[before] as usize);
+        let start = number.checked_sub(1).and_then(|before| self.ends.get(before)).map_or(0, |end| *end as usize);
         Some(start..end)
     }
 }
@@ -150,8 +148,10 @@ impl<'a> Iterator for Attributes<'a> {
 
     fn next(&mut self) -> Option<(&'a [u8], &'a [u8])> {
         self.left = self.left.checked_sub(1)?;
-        let (name, rest) = self.rest[1..].split_at(usize::from(self.rest[0]));
-        let (value, rest) = rest[4..].split_at(read_u32(rest, 0) as usize);
+        let (len, rest) = self.rest.split_first()?;
+        let (name, rest) = rest.split_at_checked(usize::from(*len))?;
+        let (len, rest) = rest.split_first_chunk()?;
+        let (value, rest) = rest.split_at_checked(u32::from_le_bytes(*len) as usize)?;
         self.rest = rest;
         Some((name, value))
     }
@@ -163,13 +163,13 @@ const LEAST_SET: usize = 2 + 1 + 1 + 4;
 /// Checks the set that starts at `at`; returns where it ends.
 fn check_set(bytes: &[u8], at: usize) -> Result<usize> {
     let mut at = at;
-    let count = u16::from_le_bytes(take(bytes, &mut at, 2)?.try_into().unwrap_or_default());
+    let count = u16::from_le_bytes(*take(bytes, &mut at, 2)?.first_chunk().unwrap_or(&[0; 2]));
     if count == 0 {
         return Err(refuse("a set is empty"));
     }
     let mut before: &[u8] = &[];
     for _ in 0..count {
-        let len = usize::from(take(bytes, &mut at, 1)?[0]);
+        let len = take(bytes, &mut at, 1)?.first().map_or(0, |len| usize::from(*len));
         let name = take(bytes, &mut at, len)?;
         if name.is_empty() || name.contains(&0) || name <= before {
             return Err(refuse("a name is empty, holds a NUL byte or is out of order"));
@@ -185,17 +185,10 @@ fn check_set(bytes: &[u8], at: usize) -> Result<usize> {
 }
 
 fn take<'a>(bytes: &'a [u8], at: &mut usize, len: usize) -> Result<&'a [u8]> {
-    let taken = bytes.get(*at..*at + len).ok_or_else(|| refuse("it ends early"))?;
-    *at += len;
+    let end = at.checked_add(len).ok_or_else(|| refuse("it ends early"))?;
+    let taken = bytes.get(*at..end).ok_or_else(|| refuse("it ends early"))?;
+    *at = end;
     Ok(taken)
-}
-
-fn read_u16(bytes: &[u8], at: usize) -> u16 {
-    u16::from_le_bytes([bytes[at], bytes[at + 1]])
-}
-
-fn read_u32(bytes: &[u8], at: usize) -> u32 {
-    u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
 
 fn refuse(why: &str) -> Error {

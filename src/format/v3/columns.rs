@@ -84,7 +84,7 @@ impl RowsBuilder {
     /// # Errors
     /// `E_LIMIT` where all paths together reach 2 GiB, which a column of Arrow's has no room for.
     pub fn push(&mut self, row: &RawRow<'_>) -> Result<()> {
-        self.text += row.path.len();
+        self.text = self.text.saturating_add(row.path.len());
         if self.text > i32::MAX as usize {
             return Err(Error::new(Status::Limit, "the paths of a version 3 archive take less than 2 GiB together"));
         }

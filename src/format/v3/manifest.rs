@@ -101,7 +101,7 @@ pub fn range(offset: u64, len: u64) -> Result<std::ops::Range<u64>> {
     if offset >= end {
         return Err(Error::corrupt("footer.range", "the manifest's place contradicts the archive's length"));
     }
-    if end - offset > MAX_MANIFEST {
+    if end.saturating_sub(offset) > MAX_MANIFEST {
         return Err(Error::refused(Status::Limit, "manifest.size", "the manifest is over 64 MiB"));
     }
     Ok(offset..end)

@@ -85,28 +85,39 @@ pub fn decode_other(_frame: &[u8], _target: &mut [u8]) -> Result<()> {
 pub fn wrap(zstd: &[u8], bytes: &[u8], frame: &mut Vec<u8>) -> Result<()> {
     let magicless = zstd.get(4..).ok_or_else(|| Error::new(Status::Panic, "a zstd frame without a magic"))?;
     frame.clear();
-    crate::error::reserve(frame, magicless.len() + 48)?;
+    crate::error::reserve(frame, magicless.len().saturating_add(48))?;
     frame.extend_from_slice(&(MAGIC + WRITTEN_VERSION).to_le_bytes());
     frame.extend_from_slice(&[BOTH_CHECKSUMS, 1]);
-    put_varint(bytes.len() as u64 + 1, frame);
-    frame.push(xxh3_64(frame) as u8);
+    put_varint((bytes.len() as u64).saturating_add(1), frame);
+    let [sum, ..] = xxh3_64(frame).to_le_bytes();
+    frame.push(sum);
     let start = frame.len();
     frame.extend_from_slice(&[2, 1, 0, ZSTD, 0, 0, 0, 0]);
-    put_varint(magicless.len() as u64 + 1, frame);
+    put_varint((magicless.len() as u64).saturating_add(1), frame);
     frame.push(1);
     frame.extend_from_slice(magicless);
-    frame.extend_from_slice(&(xxh3_64(bytes) as u32).to_le_bytes());
-    frame.extend_from_slice(&(xxh3_64(&frame[start..]) as u32).to_le_bytes());
+    frame.extend_from_slice(&sum_32(bytes));
+    let sum = sum_32(frame.get(start..).unwrap_or_default());
+    frame.extend_from_slice(&sum);
     frame.push(0);
     Ok(())
 }
 
+/// The low half of the hash, as it is written.
+fn sum_32(bytes: &[u8]) -> [u8; 4] {
+    let [a, b, c, d, ..] = xxh3_64(bytes).to_le_bytes();
+    [a, b, c, d]
+}
+
 fn put_varint(mut value: u64, out: &mut Vec<u8>) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
+    loop {
+        let [low, ..] = value.to_le_bytes();
         value >>= 7;
+        if value == 0 && low < 0x80 {
+            return out.push(low);
+        }
+        out.push(low | 0x80);
     }
-    out.push(value as u8);
 }
 
 fn other_size() -> Error {
@@ -139,7 +150,7 @@ fn plain(mut rest: &[u8]) -> Option<(u64, Content<'_>)> {
         }
         _ => return None,
     };
-    (rest.len() == END && rest[END - 1] == 0).then_some((size, content))
+    (rest.len() == END && rest.last() == Some(&0)).then_some((size, content))
 }
 
 fn take<'a>(rest: &mut &'a [u8], count: usize) -> Option<&'a [u8]> {
@@ -151,7 +162,7 @@ fn take<'a>(rest: &mut &'a [u8], count: usize) -> Option<&'a [u8]> {
 fn varint(rest: &mut &[u8]) -> Option<u64> {
     let mut value = 0u64;
     for shift in (0..64).step_by(7) {
-        let byte = take(rest, 1)?[0];
+        let byte = *take(rest, 1)?.first()?;
         let part = u64::from(byte & 0x7F);
         if part << shift >> shift != part {
             return None;
