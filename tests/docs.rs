@@ -393,3 +393,39 @@ fn format_document_shows_the_example_archive_as_the_library_reads_it() {
     );
     check_part("docs/FORMAT.md", "example hashes", &hashes);
 }
+
+/// All Rust sources of the library, its tests and its fuzz targets.
+fn rust_sources() -> String {
+    let mut places: Vec<PathBuf> = ["src", "tests", "fuzz/src"].iter().map(|name| root().join(name)).collect();
+    let mut text = String::new();
+    while let Some(path) = places.pop() {
+        if path.is_dir() {
+            places.extend(fs::read_dir(&path).expect("directory").map(|entry| entry.expect("entry").path()));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            text += &fs::read_to_string(&path).expect("source");
+        }
+    }
+    text
+}
+
+#[test]
+fn every_promise_has_a_test_and_every_test_that_is_named_exists() {
+    let sources = rust_sources();
+    let (mut promises, mut missing) = (0, Vec::new());
+    for line in read("docs/PROMISES.md").lines().filter(|line| line.starts_with("| ") && !line.contains("| tests |")) {
+        let (promise, tests) = line.trim_end_matches(" |").rsplit_once(" | ").expect("a promise and its tests");
+        let named: Vec<&str> = tests.split('`').skip(1).step_by(2).collect();
+        assert!(!named.is_empty(), "no test: {promise}");
+        promises += 1;
+        missing.extend(named.into_iter().filter(|name| match name.contains('/') {
+            true => !root().join(name).is_file(),
+            false => {
+                !sources.contains(&format!("#[test]\nfn {name}()"))
+                    && !sources.contains(&format!("#[test]\n    fn {name}()"))
+                    && !sources.contains(&format!("]\nfn {name}()"))
+            }
+        }));
+    }
+    assert!(promises > 40, "{promises}");
+    assert!(missing.is_empty(), "docs/PROMISES.md names tests that don't exist: {missing:?}");
+}
