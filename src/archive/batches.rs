@@ -19,6 +19,7 @@ use crate::archive::Archive;
 use crate::error::{Error, Result, Status, zeroed};
 use crate::format::codec::Decompressor;
 use crate::format::container::MAX_BLOCK;
+use crate::format::in_memory;
 use crate::format::index::Segment;
 use crate::format::ipc_guard::{MAX_FIELD_NAMES, MAX_FIELDS};
 use crate::format::{ipc_guard, schema};
@@ -74,7 +75,7 @@ impl<A: AsRef<Archive>> IndexBatches<A> {
         let number = std::mem::replace(&mut self.next, count);
         self.cancel.check()?;
         let batch = self.columns.conform(archive.segment_for_walk(number)?.batch())?;
-        self.next = number + 1;
+        self.next = number.saturating_add(1);
         Ok(Some(batch))
     }
 }
@@ -146,10 +147,10 @@ impl Archive {
         if part.raw_len == 0 {
             return ipc_guard::unknown_columns(&stored, &schema::INDEX);
         }
-        let mut start = zeroed(SCHEMA_READ.min(part.raw_len as usize))?;
+        let mut start = zeroed(SCHEMA_READ.min(in_memory(part.raw_len)))?;
         let len = Decompressor::new()?.decompress_start(&stored, &mut start)?;
         // A longer schema, or none: the whole segment tells.
-        ipc_guard::unknown_columns(&start[..len], &schema::INDEX)
+        ipc_guard::unknown_columns(start.get(..len).unwrap_or(&start), &schema::INDEX)
             .or_else(|_| ipc_guard::unknown_columns(&self.read_part(part)?, &schema::INDEX))
     }
 
@@ -180,13 +181,14 @@ impl Union {
     fn add(&mut self, unknown: Vec<(String, DataType)>) -> Result<()> {
         for (name, data_type) in unknown {
             if let Some(position) = self.positions.get(&name) {
-                if self.fields[*position].1 != data_type {
+                if self.fields.get(*position).is_some_and(|field| field.1 != data_type) {
                     self.left_out.insert(name);
                 }
                 continue;
             }
             self.name_bytes = self.name_bytes.saturating_add(name.len());
-            if self.fields.len() + schema::INDEX.len() >= MAX_FIELDS || self.name_bytes > MAX_FIELD_NAMES {
+            if self.fields.len().saturating_add(schema::INDEX.len()) >= MAX_FIELDS || self.name_bytes > MAX_FIELD_NAMES
+            {
                 let why = format!("the index has over {MAX_FIELDS} columns, or over a MiB of names of columns");
                 return Err(Error::refused(Status::Limit, "index.columns", why));
             }
@@ -218,18 +220,18 @@ impl Columns {
     /// A segment's batch with this schema. The columns are shared, not copied.
     fn conform(&self, batch: &RecordBatch) -> Result<RecordBatch> {
         let mut columns: Vec<ArrayRef> = Vec::with_capacity(self.schema.fields().len());
-        let mut found = 0;
-        let mut null_bytes = 0;
+        let mut found = 0usize;
+        let mut null_bytes = 0usize;
         for field in self.schema.fields() {
             match batch.column_by_name(field.name()) {
                 Some(column) if column.data_type() == field.data_type() => {
-                    found += 1;
+                    found = found.saturating_add(1);
                     columns.push(Arc::clone(column));
                 }
                 Some(_) => return Err(changed()),
                 None => {
-                    null_bytes += bytes_of_nulls(field.data_type(), batch.num_rows());
-                    if null_bytes > MAX_BLOCK as usize {
+                    null_bytes = null_bytes.saturating_add(bytes_of_nulls(field.data_type(), batch.num_rows()));
+                    if null_bytes > in_memory(MAX_BLOCK) {
                         let why = "the columns that an index segment lacks would take over 64 MiB of nulls";
                         return Err(Error::refused(Status::Limit, "index.columns", why));
                     }

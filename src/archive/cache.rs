@@ -43,7 +43,7 @@ impl Value {
     fn bytes(&self) -> usize {
         match self {
             Value::Segment(segment) => segment.memory(),
-            Value::Bytes(block) => block.bytes.capacity() + block.blob.capacity(),
+            Value::Bytes(block) => block.bytes.capacity().saturating_add(block.blob.capacity()),
         }
     }
 }
@@ -77,7 +77,7 @@ impl Inner {
         {
             return Arc::clone(&held.slot);
         }
-        self.clock += 1;
+        self.clock = self.clock.saturating_add(1);
         let clock = self.clock;
         let new = || Held { slot: Slot::default(), used: clock, bytes: None };
         let held = self.slots.entry(key).or_insert_with(new);
@@ -92,7 +92,7 @@ impl Inner {
     fn remove(&mut self, key: Key) {
         let Some(held) = self.slots.remove(&key) else { return };
         self.by_use.remove(&held.used);
-        self.bytes -= held.bytes.unwrap_or(0);
+        self.bytes = self.bytes.saturating_sub(held.bytes.unwrap_or(0));
     }
 }
 
@@ -147,14 +147,14 @@ impl Cache {
         let Some(held) = inner.slots.get_mut(&key).filter(|held| Arc::ptr_eq(&held.slot, slot)) else { return };
         let Some(value) = value else { return inner.remove(key) };
         held.bytes = Some(value.bytes());
-        inner.bytes += value.bytes();
-        let mut passed = 0;
+        inner.bytes = inner.bytes.saturating_add(value.bytes());
+        let mut passed = 0usize;
         while inner.bytes > self.limit {
             let Some(&oldest) = inner.by_use.values().nth(passed) else { break };
             // What is being loaded right now has no size yet and stays.
             match inner.slots.get(&oldest).and_then(|held| held.bytes) {
                 Some(_) => inner.remove(oldest),
-                None => passed += 1,
+                None => passed = passed.saturating_add(1),
             }
         }
     }

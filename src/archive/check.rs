@@ -4,7 +4,6 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::archive::Archive;
 use crate::archive::read::{check_file_hash, check_slice};
@@ -14,8 +13,10 @@ use crate::error::{Error, Result, Status, filled, push, zeroed};
 use crate::format::blobs::Blob;
 use crate::format::codec::Decompressor;
 use crate::format::hash::{Digest, Part, hash, hash_zeros, merge_parts};
+use crate::format::in_memory;
 use crate::format::row::{CODEC_STORED, Codecs, Location};
 use crate::progress::{CancelToken, Counters, Reporter};
+use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sync::{self, Mutex};
 
 /// A slice to check: 48 bytes.
@@ -87,15 +88,14 @@ impl ContentCheck {
         let number = Some(self.last_blob)
             .filter(matches)
             .or_else(|| table.binary_search_by_key(&at.blob_offset, |blob| blob.offset).ok());
-        let same = number.filter(|number| {
-            let blob = &table[*number];
-            let known = self.codecs[*number];
+        let found = number.and_then(|number| Some((number, table.get(number)?, self.codecs.get_mut(number)?)));
+        let same = found.filter(|(_, blob, known)| {
             blob.stored == at.blob_size && blob.decoded == at.block_size && known.is_none_or(|known| known == at.codec)
         });
-        let number =
+        let (number, _, known) =
             same.ok_or_else(|| Error::corrupt("blobs.match", "the entry's blob contradicts the blob table"))?;
         Codecs::Version4.check(at.codec)?;
-        self.codecs[number] = Some(at.codec);
+        *known = Some(at.codec);
         self.last_blob = number;
         Ok(number)
     }
@@ -125,7 +125,7 @@ impl ContentCheck {
         self.slices.sort_unstable_by_key(|slice| (slice.blob, slice.start));
         Ok(self.tasks(table.len(), depth)?.iter().fold((0, 0), |(entries, bytes), task| {
             let (more_entries, more_bytes) = self.work_of(table, task);
-            (entries + more_entries, bytes + more_bytes)
+            (u64::saturating_add(entries, more_entries), u64::saturating_add(bytes, more_bytes))
         }))
     }
 
@@ -159,18 +159,21 @@ impl ContentCheck {
                 if file.slices.is_empty() {
                     push(&mut tasks, Task::File { number, from: 0, to: 0 })?;
                 }
-                let mut from = 0;
+                let mut from = 0usize;
                 for run in file.slices.chunk_by(|(_, one), (_, next)| one.blob == next.blob) {
                     // Whoever checks a slice of a big file checks its blob.
-                    in_files[run[0].1.blob as usize] = true;
-                    push(&mut tasks, Task::File { number, from, to: from + run.len() })?;
-                    from += run.len();
+                    let blob = run.first().and_then(|(_, slice)| in_files.get_mut(slice.blob as usize));
+                    blob.into_iter().for_each(|in_file| *in_file = true);
+                    let to = from.saturating_add(run.len());
+                    push(&mut tasks, Task::File { number, from, to })?;
+                    from = to;
                 }
             }
         }
         let mut from = 0;
         for (number, in_file) in in_files.iter().enumerate() {
-            let to = from + self.slices[from..].partition_point(|slice| slice.blob as usize <= number);
+            let rest = self.slices.get(from..).unwrap_or_default();
+            let to = rest.partition_point(|slice| slice.blob as usize <= number).saturating_add(from);
             if from < to || (!in_file && depth != Depth::Gathered) {
                 push(&mut tasks, Task::Blob { number, from, to: if depth == Depth::Stored { from } else { to } })?;
             }
@@ -181,10 +184,13 @@ impl ContentCheck {
 
     fn work_of(&self, table: &[Blob], task: &Task) -> (u64, u64) {
         match *task {
-            Task::Blob { number, from, to } => ((to - from) as u64, table[number].decoded),
+            Task::Blob { number, from, to } => {
+                (to.saturating_sub(from) as u64, table.get(number).map_or(0, |blob| blob.decoded))
+            }
             Task::File { number, from, to } => {
-                let slices = &self.files[number].slices;
-                let bytes = slices[from..to].iter().map(|(_, slice)| u64::from(slice.len)).sum();
+                let slices = self.files.get(number).map_or(&[][..], |file| &file.slices);
+                let run = slices.get(from..to).unwrap_or_default();
+                let bytes = run.iter().fold(0, |sum: u64, (_, slice)| sum.saturating_add(slice.len.into()));
                 (u64::from(to == slices.len()), bytes)
             }
         }
@@ -218,7 +224,7 @@ impl Job<'_> {
     fn run(&self, tools: &mut Tools, task: &Task) -> Result<()> {
         match *task {
             Task::Blob { number, from, to } => {
-                let slices = &self.check.slices[from..to];
+                let slices = self.check.slices.get(from..to).unwrap_or_default();
                 self.load(tools, number, !slices.is_empty()).map_err(|error| self.name(error, slices.first()))?;
                 for slice in slices {
                     self.check(tools, slice)?;
@@ -233,14 +239,13 @@ impl Job<'_> {
 
     /// Checks some slices of a file, all in one blob; whoever checks the last ones checks the hash of the whole.
     fn file(&self, tools: &mut Tools, number: usize, run: Range<usize>) -> Result<()> {
-        let (file, progress) = (&self.check.files[number], &self.files[number]);
-        let slices = &file.slices[run];
+        let Some((file, progress)) = self.check.files.get(number).zip(self.files.get(number)) else { return Ok(()) };
+        let slices = file.slices.get(run).unwrap_or_default();
         if let Some((_, first)) = slices.first() {
             self.load(tools, first.blob as usize, true).map_err(|error| self.name(error, Some(first)))?;
         }
         for (offset, slice) in slices {
-            self.check(tools, slice)?;
-            if let Some(part) = Part::new(&tools.block[range_of(slice)], *offset) {
+            if let Some(part) = Part::new(self.check(tools, slice)?, *offset) {
                 push(&mut progress.parts.lock(), part)?;
             }
         }
@@ -252,7 +257,7 @@ impl Job<'_> {
         let value = |offset, len| {
             let mut hasher = blake3::Hasher::new();
             hasher.set_input_offset(offset);
-            self.hash_range(tools, file, offset..offset + len, &mut hasher)?;
+            self.hash_range(tools, file, offset..u64::saturating_add(offset, len), &mut hasher)?;
             Ok(hasher.finalize_non_root())
         };
         let found = match merge_parts(&parts, file.size, value)? {
@@ -276,30 +281,32 @@ impl Job<'_> {
     ) -> Result<()> {
         let mut at = range.start;
         let mut loaded = None;
-        let first = file.slices.partition_point(|(start, slice)| start + u64::from(slice.len) <= range.start);
-        for (start, slice) in file.slices[first..].iter().take_while(|(start, _)| *start < range.end) {
+        let first = file.slices.partition_point(|(start, slice)| start.saturating_add(slice.len.into()) <= range.start);
+        for (start, slice) in file.slices.iter().skip(first).take_while(|(start, _)| *start < range.end) {
             self.stop.check()?;
             if loaded != Some(slice.blob) {
                 self.load(tools, slice.blob as usize, true).map_err(|error| self.name(error, Some(slice)))?;
                 loaded = Some(slice.blob);
             }
-            let (from, to) = (at.max(*start), range.end.min(start + u64::from(slice.len)));
-            hash_zeros(hasher, from - at, &self.stop)?;
-            let bytes = &tools.block[range_of(slice)];
-            hasher.update(&bytes[(from - start) as usize..(to - start) as usize]);
+            let (from, to) = (at.max(*start), range.end.min(start.saturating_add(slice.len.into())));
+            hash_zeros(hasher, from.saturating_sub(at), &self.stop)?;
+            let bytes = tools.block.get(range_of(slice)).unwrap_or_default();
+            let wanted = in_memory(from.saturating_sub(*start))..in_memory(to.saturating_sub(*start));
+            hasher.update(bytes.get(wanted).unwrap_or_default());
             at = to;
         }
-        hash_zeros(hasher, range.end - at, &self.stop)
+        hash_zeros(hasher, range.end.saturating_sub(at), &self.stop)
     }
 
     /// Reads a blob, checks its stored bytes and, where `decode` says so, decodes it.
     fn load(&self, tools: &mut Tools, number: usize, decode: bool) -> Result<()> {
-        let blob = &self.table[number];
-        let stored_len = blob.stored as usize;
+        let missing = || Error::new(Status::Panic, "there is no blob of this number");
+        let blob = self.table.get(number).ok_or_else(missing)?;
+        let stored_len = in_memory(blob.stored);
         if tools.stored.len() < stored_len {
             tools.stored = zeroed(stored_len)?;
         }
-        let stored = &mut tools.stored[..stored_len];
+        let stored = tools.stored.get_mut(..stored_len).unwrap_or_default();
         self.archive.read_range(blob.offset, stored)?;
         if hash(stored) != blob.hash {
             let why = format!("the blob at offset {} is damaged", blob.offset);
@@ -309,19 +316,22 @@ impl Job<'_> {
             return Ok(());
         }
         tools.block.clear();
-        crate::error::reserve(&mut tools.block, blob.decoded as usize)?;
-        if self.check.codecs[number] == Some(CODEC_STORED) {
+        crate::error::reserve(&mut tools.block, in_memory(blob.decoded))?;
+        if self.check.codecs.get(number) == Some(&Some(CODEC_STORED)) {
             tools.block.extend_from_slice(stored);
             return Ok(());
         }
-        tools.block.resize(blob.decoded as usize, 0);
+        tools.block.resize(in_memory(blob.decoded), 0);
         tools.decompressor.decompress(stored, &mut tools.block)
     }
 
-    fn check(&self, tools: &Tools, slice: &SliceCheck) -> Result<()> {
+    /// The bytes of a slice, which match its checksum.
+    fn check<'t>(&self, tools: &'t Tools, slice: &SliceCheck) -> Result<&'t [u8]> {
         let bytes = tools.block.get(range_of(slice));
         let bytes = bytes.ok_or_else(|| Error::corrupt("index.block", "the slice lies outside its block"));
-        bytes.and_then(|bytes| check_slice(bytes, &slice.checksum)).map_err(|error| self.name(error, Some(slice)))
+        bytes
+            .and_then(|bytes| check_slice(bytes, &slice.checksum).map(|()| bytes))
+            .map_err(|error| self.name(error, Some(slice)))
     }
 
     fn name(&self, error: Error, slice: Option<&SliceCheck>) -> Error {

@@ -99,8 +99,8 @@ impl Filter {
             return Some((&[], path));
         }
         let slashes = path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
-        let cut = slashes.map(|(at, _)| at).nth(self.strip - 1)?;
-        Some((&path[..cut], &path[cut + 1..]))
+        let cut = slashes.map(|(at, _)| at).nth(self.strip.saturating_sub(1))?;
+        Some((path.get(..cut)?, path.get(cut.saturating_add(1)..)?))
     }
 
     /// An error where prefixes were asked for and nothing has them.
@@ -117,7 +117,7 @@ impl Filter {
 }
 
 fn is_at_or_below(path: &[u8], directory: &[u8]) -> bool {
-    path.strip_prefix(directory).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
+    path.strip_prefix(directory).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
 }
 
 /// Whether a segment may hold the directory, one above it, or something below it.

@@ -6,6 +6,7 @@ use crate::archive::Archive;
 use crate::archive::lookup::file_hash;
 use crate::error::{Error, Result, Status};
 use crate::format::hash::{Digest, UNRECORDED};
+use crate::format::in_memory;
 use crate::format::index::Segment;
 use crate::format::row::{Attributes, EntryKind, Row};
 
@@ -49,14 +50,14 @@ impl Archive {
             let why = format!("there is no entry {first}: the archive has {total}");
             return Err(Error::new(Status::InvalidArgument, why));
         }
-        let count = usize::try_from(total - first).unwrap_or(usize::MAX).min(count);
+        let count = in_memory(total.saturating_sub(first)).min(count);
         let mut listing = Listing { segments: Vec::new(), first, count };
         if count == 0 {
             return Ok(listing);
         }
         let parts = &self.manifest().segments;
-        let mut number = parts.partition_point(|part| part.first_entry + part.entries <= first);
-        let end = first + count as u64;
+        let mut number = parts.partition_point(|part| part.end_entry() <= first);
+        let end = first.saturating_add(count as u64);
         // Segments until the last entry is in, and until its rows end: the next segment begins with an entry.
         while let Some(part) = parts.get(number) {
             let segment = self.segment(number)?;
@@ -65,10 +66,10 @@ impl Archive {
             }
             let done = part.first_entry >= end && segment.leading_rows() < segment.rows();
             listing.segments.push((part.first_entry, segment));
-            if done || (part.first_entry + part.entries > end) {
+            if done || (part.end_entry() > end) {
                 break;
             }
-            number += 1;
+            number = number.saturating_add(1);
         }
         Ok(listing)
     }
@@ -90,10 +91,11 @@ impl Listing {
         if position >= self.count {
             return None;
         }
-        let index = self.first + position as u64;
-        let at = self.segments.partition_point(|(first, segment)| first + segment.entries() as u64 <= index);
+        let index = self.first.saturating_add(position as u64);
+        let at =
+            self.segments.partition_point(|(first, segment)| first.saturating_add(segment.entries() as u64) <= index);
         let (first, _) = self.segments.get(at)?;
-        Some((index, at, (index - first) as usize))
+        Some((index, at, in_memory(index.saturating_sub(*first))))
     }
 
     /// Path and link target of the entry at a position: what is cheap to get of many.
@@ -115,7 +117,7 @@ impl Listing {
         shares.add(&row);
         range.clone().skip(1).for_each(|i| shares.add(&segment.row(i)));
         if range.end == segment.rows() {
-            self.add_continuation(at + 1, &mut shares);
+            self.add_continuation(at.saturating_add(1), &mut shares);
         }
         let has_bytes = EntryKind::from_number(row.kind).is_some_and(EntryKind::has_bytes);
         Some(Entry {
@@ -154,8 +156,12 @@ impl Shares {
         if let Some(at) = row.location {
             // Blocks have at most 64 MiB, so that this is the rule; codecs of later versions may have bigger blobs.
             let share = match at.blob_size.checked_mul(row.size) {
-                Some(product) => product / at.block_size.max(1),
-                None => (u128::from(at.blob_size) * u128::from(row.size) / u128::from(at.block_size.max(1))) as u64,
+                Some(product) => product.checked_div(at.block_size).unwrap_or(product),
+                None => {
+                    let product = u128::from(at.blob_size).saturating_mul(u128::from(row.size));
+                    let share = product.checked_div(u128::from(at.block_size)).unwrap_or(product);
+                    u64::try_from(share).unwrap_or(u64::MAX)
+                }
             };
             self.stored = self.stored.saturating_add(share);
             self.slices = self.slices.saturating_add(1);

@@ -7,6 +7,7 @@ use crate::archive::Archive;
 use crate::error::{Error, Result, Status};
 use crate::format::digest::TreeDigest;
 use crate::format::hash::{Digest, UNRECORDED};
+use crate::format::in_memory;
 use crate::format::index::Segment;
 use crate::format::path;
 use crate::format::row::{Attributes, EntryKind, Row};
@@ -43,7 +44,7 @@ impl Archive {
         let segment = self.segment(number)?;
         let local = segment.lower_bound(path);
         let found = local < segment.entries() && segment.path(segment.first_row(local)) == path;
-        Ok(found.then_some(part.first_entry + local as u64))
+        Ok(found.then_some(part.first_entry.saturating_add(local as u64)))
     }
 
     /// The numbers of the entry `prefix`, if there is one, and of everything below it: paths that are `prefix` or
@@ -62,12 +63,12 @@ impl Archive {
         let start = self.lower_bound(&below)?;
         below.pop();
         // The byte after the slash: the least path that is not below the prefix.
-        below.push(b'/' + 1);
+        below.push(b'0');
         let end = self.lower_bound(&below)?;
         let itself = if prefix.ends_with(b"/") { None } else { self.find(directory)? };
         Ok(match itself {
-            Some(index) if start == end => index..index + 1,
-            Some(index) if index + 1 == start => index..end,
+            Some(index) if start == end => index..index.saturating_add(1),
+            Some(index) if index.saturating_add(1) == start => index..end,
             _ => start..end,
         })
     }
@@ -82,8 +83,11 @@ impl Archive {
                 let row = segment.row(segment.first_row(local));
                 let attributes = row.attributes.unwrap_or_default();
                 let has_bytes = EntryKind::from_number(row.kind).is_some_and(EntryKind::has_bytes);
-                let file_hash =
-                    if has_bytes { self.whole_hash(part.first_entry + local as u64, &row)? } else { row.checksum };
+                let file_hash = if has_bytes {
+                    self.whole_hash(part.first_entry.saturating_add(local as u64), &row)?
+                } else {
+                    row.checksum
+                };
                 digest.add(row.path, row.kind, attributes.mode, attributes.link_target, &file_hash);
             }
         }
@@ -94,21 +98,21 @@ impl Archive {
     fn lower_bound(&self, path: &[u8]) -> Result<u64> {
         let segments = &self.manifest().segments;
         let number = segments.partition_point(|part| part.last_path.as_slice() < path);
-        let Some(number) = (number..segments.len()).find(|number| segments[*number].entries > 0) else {
+        let mut from = segments.iter().enumerate().skip(number);
+        let Some((number, part)) = from.find(|(_, part)| part.entries > 0) else {
             return Ok(self.entry_count());
         };
-        let part = &segments[number];
         if path <= part.first_path.as_slice() {
             return Ok(part.first_entry);
         }
         let local = self.segment(number)?.lower_bound(path);
-        Ok(part.first_entry + local as u64)
+        Ok(part.first_entry.saturating_add(local as u64))
     }
 
     /// Where an entry's rows start.
     pub(super) fn place(&self, index: u64) -> Result<Place> {
         let segments = &self.manifest().segments;
-        let number = segments.partition_point(|part| part.first_entry + part.entries <= index);
+        let number = segments.partition_point(|part| part.end_entry() <= index);
         let Some(part) = segments.get(number) else {
             return Err(Error::new(
                 Status::InvalidArgument,
@@ -116,7 +120,7 @@ impl Archive {
             ));
         };
         let segment = self.segment(number)?;
-        Ok(Place { segment, number, local: (index - part.first_entry) as usize })
+        Ok(Place { segment, number, local: in_memory(index.saturating_sub(part.first_entry)) })
     }
 
     /// Calls `visit` with an entry's rows in order, from the first that ends behind `offset`, those in later
@@ -134,15 +138,17 @@ impl Archive {
         }
         let parts = &self.manifest().segments;
         // Segments in which no entry starts are rows of this entry throughout; one more may begin with its last rows.
-        let whole = parts[place.number + 1..].iter().take_while(|part| part.entries == 0).count();
-        let (mut from, mut to) = (place.number + 1, place.number + 1 + whole);
+        let mut from = place.number.saturating_add(1);
+        let whole = parts.iter().skip(from).take_while(|part| part.entries == 0).count();
+        let end = from.saturating_add(whole);
+        let mut to = end;
         while from < to {
-            let middle = from + (to - from) / 2;
+            let middle = from.midpoint(to);
             let segment = self.segment(middle)?;
-            let last = segment.row(segment.rows() - 1);
-            if last.offset.saturating_add(last.size) <= offset { from = middle + 1 } else { to = middle }
+            let last = segment.row(segment.rows().saturating_sub(1));
+            if last.offset.saturating_add(last.size) <= offset { from = middle.saturating_add(1) } else { to = middle }
         }
-        for number in from..(place.number + 2 + whole).min(parts.len()) {
+        for number in from..end.saturating_add(1).min(parts.len()) {
             let segment = self.segment(number)?;
             if !visit_range(&segment, 0..segment.leading_rows(), offset, &mut visit)? {
                 return Ok(());
@@ -160,8 +166,8 @@ fn visit_range(
 ) -> Result<bool> {
     let (mut from, mut to) = (range.start, range.end);
     while from < to {
-        let middle = from + (to - from) / 2;
-        if segment.slice_end(middle) <= offset { from = middle + 1 } else { to = middle }
+        let middle = from.midpoint(to);
+        if segment.slice_end(middle) <= offset { from = middle.saturating_add(1) } else { to = middle }
     }
     for i in from..range.end {
         if !visit(&segment.row(i))? {

@@ -17,6 +17,18 @@
 //! diff        what is different in another archive, or in a directory
 //! ```
 
+// As in `format`: what reads bytes of strangers can't panic.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        clippy::cast_possible_truncation,
+        clippy::cast_possible_wrap,
+        clippy::cast_sign_loss
+    )
+)]
+
 mod batches;
 mod cache;
 mod check;

@@ -11,6 +11,7 @@ use crate::error::{Error, Result, Status, zeroed};
 use crate::format::codec::Decompressor;
 use crate::format::container::{FOOTER_LEN, FORMAT_VERSION, HEAD_LEN, TAIL_READ, TRAILER_LEN, Trailer};
 use crate::format::hash::{Digest, hash};
+use crate::format::in_memory;
 use crate::format::index::{Expected, Segment};
 use crate::format::manifest::{Manifest, Part};
 use crate::format::row::{CODEC_OPENZL, CODEC_STORED, CODEC_ZSTD, Codecs, Location};
@@ -72,8 +73,8 @@ impl Archive {
     /// Opens over any source: one read of the tail, and a second one where the manifest is longer than that.
     pub fn open_source(source: Box<dyn Source>, options: &Options) -> Result<Archive> {
         let size = source.size();
-        let mut tail = zeroed(size.min(TAIL_READ) as usize)?;
-        source.read_exact_at(size - tail.len() as u64, &mut tail)?;
+        let mut tail = zeroed(in_memory(size.min(TAIL_READ)))?;
+        source.read_exact_at(size.saturating_sub(tail.len() as u64), &mut tail)?;
         let cache_size = usize::try_from(options.get(OptionKey::CacheSize)).unwrap_or(usize::MAX);
         if v3::is_version_3(&tail) {
             let (index, manifest) = v3::Index::open(&*source, &tail, options)?;
@@ -85,12 +86,13 @@ impl Archive {
             Some("footer.magic") => v3::without_footer(&*source, &tail, error),
             _ => error,
         })?;
-        let ends = (TRAILER_LEN + FOOTER_LEN) as usize;
-        let before = tail.len() - ends;
-        let manifest = match before.checked_sub(trailer.manifest_len as usize) {
-            Some(start) => tail[start..before].to_vec(),
+        let ends = in_memory(TRAILER_LEN + FOOTER_LEN);
+        let before = tail.get(..tail.len().saturating_sub(ends)).unwrap_or_default();
+        let in_tail = before.len().checked_sub(in_memory(trailer.manifest_len)).and_then(|start| before.get(start..));
+        let manifest = match in_tail {
+            Some(manifest) => manifest.to_vec(),
             None => {
-                let mut manifest = zeroed(trailer.manifest_len as usize)?;
+                let mut manifest = zeroed(in_memory(trailer.manifest_len))?;
                 source.read_exact_at(trailer.manifest_offset, &mut manifest)?;
                 manifest
             }
@@ -172,12 +174,12 @@ impl Archive {
                 ..info
             },
             Version::Four(trailer) => {
-                let payload_size = self.manifest.payload_end() - HEAD_LEN;
+                let payload_size = self.manifest.payload_end().saturating_sub(HEAD_LEN);
                 Info {
                     format_version: FORMAT_VERSION,
                     blobs: self.manifest.blob_table().map_or(0, |part| part.rows),
                     payload_size,
-                    index_size: self.size() - payload_size,
+                    index_size: self.size().saturating_sub(payload_size),
                     digest: trailer.digest,
                     ..info
                 }
@@ -209,8 +211,8 @@ impl Archive {
         }
         let stream = self.read_part(part)?;
         let expected = Expected {
-            rows: part.rows as usize,
-            entries: part.entries as usize,
+            rows: in_memory(part.rows),
+            entries: in_memory(part.entries),
             first_path: &part.first_path,
             last_path: &part.last_path,
             payload_end: self.manifest.payload_end(),
@@ -225,14 +227,14 @@ impl Archive {
         if part.raw_len == 0 {
             return Ok(stored);
         }
-        let mut stream = zeroed(part.raw_len as usize)?;
+        let mut stream = zeroed(in_memory(part.raw_len))?;
         Decompressor::new()?.decompress(&stored, &mut stream)?;
         Ok(stream)
     }
 
     /// The bytes of a section or segment as they are stored, checked against their hash.
     pub(super) fn read_stored(&self, part: &Part) -> Result<Vec<u8>> {
-        let mut stored = zeroed(part.len as usize)?;
+        let mut stored = zeroed(in_memory(part.len))?;
         self.read_range(part.offset, &mut stored)?;
         if hash(&stored) != part.hash {
             let name = if part.is_segment() { "an index segment" } else { &part.module_name };
@@ -252,20 +254,20 @@ impl Archive {
         scratch: &mut Vec<u8>,
         block: &mut Vec<u8>,
     ) -> Result<usize> {
-        fit(block, at.block_size as usize)?;
+        fit(block, in_memory(at.block_size))?;
         match at.codec {
             CODEC_STORED => {
                 let needed = needed.min(block.len());
-                self.read_range(at.blob_offset, &mut block[..needed])?;
+                self.read_range(at.blob_offset, block.get_mut(..needed).unwrap_or_default())?;
                 Ok(needed)
             }
             CODEC_ZSTD => {
-                fit(scratch, at.blob_size as usize)?;
+                fit(scratch, in_memory(at.blob_size))?;
                 self.read_range(at.blob_offset, scratch)?;
                 decompressor.decompress_to(scratch, block, needed)
             }
             CODEC_OPENZL if self.codecs() == Codecs::Version3 => {
-                fit(scratch, at.blob_size as usize)?;
+                fit(scratch, in_memory(at.blob_size))?;
                 self.read_range(at.blob_offset, scratch)?;
                 decompressor.decompress_openzl(scratch, block)?;
                 Ok(block.len())
@@ -291,9 +293,10 @@ impl Archive {
 
     /// Fills the buffer from an offset of the archive.
     pub fn read_range(&self, offset: u64, buffer: &mut [u8]) -> Result<()> {
-        let tail_start = self.size() - self.tail.len() as u64;
+        let tail_start = self.size().saturating_sub(self.tail.len() as u64);
         if let Some(start) = offset.checked_sub(tail_start) {
-            let range = usize::try_from(start).ok().and_then(|start| self.tail.get(start..start + buffer.len()));
+            let range =
+                usize::try_from(start).ok().and_then(|start| self.tail.get(start..start.saturating_add(buffer.len())));
             if let Some(bytes) = range {
                 buffer.copy_from_slice(bytes);
                 return Ok(());

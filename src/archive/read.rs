@@ -11,6 +11,7 @@ use crate::archive::lookup::{Place, file_hash};
 use crate::error::{Error, Result, Status, zeroed};
 use crate::format::codec::Decompressor;
 use crate::format::hash::{Digest, UNRECORDED, hash};
+use crate::format::in_memory;
 use crate::format::row::{CODEC_OPENZL, CODEC_STORED, CODEC_ZSTD, Codecs, EntryKind, Location, Row};
 use crate::sync::Mutex;
 
@@ -26,7 +27,7 @@ impl Archive {
         let size = readable_size(&place).map_err(named)?;
         let len = usize::try_from(size.saturating_sub(offset)).unwrap_or(usize::MAX).min(buffer.len());
         if len > 0 {
-            self.fill(&place, offset, &mut buffer[..len]).map_err(named)?;
+            self.fill(&place, offset, buffer.get_mut(..len).unwrap_or_default()).map_err(named)?;
         }
         Ok(len)
     }
@@ -89,13 +90,14 @@ impl Archive {
         let named = |error: Error| error.with_entry(row.path);
         let size = attributes.file_size.unwrap_or(0);
         let mut hasher = blake3::Hasher::new();
-        let mut buffer = zeroed(size.min(4 << 20) as usize)?;
-        let mut offset = 0;
+        let mut buffer = zeroed(in_memory(size.min(4 << 20)))?;
+        let mut offset = 0u64;
         while offset < size {
-            let len = (size - offset).min(buffer.len() as u64) as usize;
-            self.fill(&place, offset, &mut buffer[..len]).map_err(named)?;
-            hasher.update(&buffer[..len]);
-            offset += len as u64;
+            let len = in_memory(size.saturating_sub(offset)).min(buffer.len());
+            let piece = buffer.get_mut(..len).unwrap_or_default();
+            self.fill(&place, offset, piece).map_err(named)?;
+            hasher.update(piece);
+            offset = offset.saturating_add(len as u64);
         }
         let recorded = file_hash(&row, &attributes);
         recorded.map_or(Ok(()), |recorded| check_file_hash(hasher.finalize().as_bytes(), &recorded)).map_err(named)
@@ -122,23 +124,31 @@ impl Archive {
     /// All bytes of an entry, a piece at a time.
     fn read_pieces(&self, index: u64, mut take: impl FnMut(&[u8])) -> Result<()> {
         let mut buffer = zeroed(4 << 20)?;
-        let mut offset = 0;
+        let mut offset = 0u64;
         loop {
             let len = self.read_at(index, offset, &mut buffer)?;
             if len == 0 {
                 return Ok(());
             }
-            take(&buffer[..len]);
-            offset += len as u64;
+            take(buffer.get(..len).unwrap_or_default());
+            offset = offset.saturating_add(len as u64);
         }
     }
 
     /// Fills the buffer, which lies inside the entry: bytes of slices, zeros where there are none.
     fn fill(&self, place: &Place, offset: u64, buffer: &mut [u8]) -> Result<()> {
-        let end = offset + buffer.len() as u64;
+        let end = offset.saturating_add(buffer.len() as u64);
         let mut filled = offset;
+        // Takes off the buffer what goes from `filled` up to `to`.
+        let mut rest = buffer;
+        let mut take = |filled: u64, to: u64| {
+            let len = in_memory(to.saturating_sub(filled)).min(rest.len());
+            let (part, behind) = std::mem::take(&mut rest).split_at_mut(len);
+            rest = behind;
+            part
+        };
         self.visit_rows(place, offset, |row| {
-            let row_end = row.offset + row.size;
+            let row_end = row.offset.saturating_add(row.size);
             if row_end <= filled || row.size == 0 {
                 return Ok(row.offset < end);
             }
@@ -146,14 +156,13 @@ impl Archive {
                 return Ok(false);
             }
             let start = row.offset.max(filled);
-            buffer[(filled - offset) as usize..(start - offset) as usize].fill(0);
+            take(filled, start).fill(0);
             let stop = row_end.min(end);
-            let part = &mut buffer[(start - offset) as usize..(stop - offset) as usize];
-            self.copy_slice(row, start - row.offset, part)?;
+            self.copy_slice(row, start.saturating_sub(row.offset), take(start, stop))?;
             filled = stop;
             Ok(filled < end)
         })?;
-        buffer[(filled - offset) as usize..].fill(0);
+        take(filled, end).fill(0);
         Ok(())
     }
 
@@ -164,24 +173,24 @@ impl Archive {
         };
         match at.codec {
             CODEC_STORED => {
-                let start = at.blob_offset + at.block_offset;
+                let start = at.blob_offset.saturating_add(at.block_offset);
                 if part.len() as u64 == row.size {
                     self.read_range(start, part)?;
                     return check_slice(part, &row.checksum);
                 }
                 let slice = self.cached(Key::Slice(start, row.size), || {
-                    let mut slice = zeroed(row.size as usize)?;
+                    let mut slice = zeroed(in_memory(row.size))?;
                     self.read_range(start, &mut slice)?;
                     Ok(Block::whole(slice))
                 })?;
                 copy_checked(&slice, 0, row, skip, part)
             }
             CODEC_ZSTD => {
-                let block = self.decoded(&at, (at.block_offset + row.size) as usize)?;
+                let block = self.decoded(&at, in_memory(at.block_offset.saturating_add(row.size)))?;
                 copy_checked(&block, at.block_offset, row, skip, part)
             }
             CODEC_OPENZL if self.codecs() == Codecs::Version3 => {
-                let block = self.decoded(&at, at.block_size as usize)?;
+                let block = self.decoded(&at, in_memory(at.block_size))?;
                 if block.bytes.len() as u64 != at.block_size {
                     return Err(Error::corrupt("index.block", "two slices disagree about their block"));
                 }
@@ -205,7 +214,7 @@ impl Archive {
             return Ok(start);
         }
         self.cached(whole, || {
-            let mut bytes = zeroed(at.block_size as usize)?;
+            let mut bytes = zeroed(in_memory(at.block_size))?;
             with_decompressor(|decompressor| decompressor.decompress(&start.blob, &mut bytes))?;
             Ok(Block::whole(bytes))
         })
@@ -254,7 +263,7 @@ fn with_decompressor<T>(work: impl FnOnce(&mut Decompressor) -> Result<T>) -> Re
 }
 
 fn copy_checked(block: &Block, start: u64, row: &Row<'_>, skip: u64, part: &mut [u8]) -> Result<()> {
-    let range = usize::try_from(start).ok().zip(usize::try_from(start + row.size).ok());
+    let range = usize::try_from(start).ok().zip(usize::try_from(start.saturating_add(row.size)).ok());
     let slice = range.and_then(|(from, to)| block.bytes.get(from..to));
     let slice = slice.ok_or_else(|| Error::corrupt("index.block", "two slices disagree about their block"))?;
     let key = (start, row.size, row.checksum);
@@ -263,7 +272,11 @@ fn copy_checked(block: &Block, start: u64, row: &Row<'_>, skip: u64, part: &mut 
         check_slice(slice, &row.checksum)?;
         block.checked.lock().insert(key);
     }
-    part.copy_from_slice(&slice[skip as usize..skip as usize + part.len()]);
+    let skip = in_memory(skip);
+    let wanted = slice.get(skip..skip.saturating_add(part.len()));
+    part.copy_from_slice(
+        wanted.ok_or_else(|| Error::corrupt("index.block", "the slice is shorter than what is read"))?,
+    );
     Ok(())
 }
 

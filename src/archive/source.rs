@@ -60,7 +60,7 @@ impl FileSource {
     pub fn from_file(file: File) -> Result<FileSource> {
         let stat = rustix::fs::fstat(&file).map_err(|e| Error::os("can't look at the archive", e))?;
         let size = match FileType::from_raw_mode(stat.st_mode) {
-            FileType::RegularFile => stat.st_size as u64,
+            FileType::RegularFile => stat.st_size.cast_unsigned(),
             FileType::BlockDevice => rustix::fs::seek(&file, rustix::fs::SeekFrom::End(0))
                 .map_err(|e| Error::os("can't size the device", e))?,
             _ => return Err(Error::new(Status::NotArchive, "not a regular file, so not an archive")),

@@ -60,7 +60,7 @@ impl StructureWalk {
             } else {
                 self.go_on(&row).map_err(|error| error.with_entry(&self.path))?;
             }
-            visit(&WalkedRow { row, path: &self.path, entry: self.entries - 1 })?;
+            visit(&WalkedRow { row, path: &self.path, entry: self.entries.saturating_sub(1) })?;
         }
         Ok(())
     }
@@ -76,15 +76,15 @@ impl StructureWalk {
         let above = if self.blocking.is_empty() { &[][..] } else { row.path };
         let slashes = above.iter().enumerate().filter(|(_, byte)| **byte == b'/');
         for (at, _) in slashes {
-            if self.blocking.binary_search(&(at as u16)).is_ok() {
+            if u16::try_from(at).is_ok_and(|at| self.blocking.binary_search(&at).is_ok()) {
                 return Err(Error::corrupt("index.parent", "the entry lies below something that is not a directory"));
             }
         }
         if EntryKind::from_number(row.kind) != Some(EntryKind::Directory) {
             // Paths are at most 65,535 bytes.
-            self.blocking.push(row.path.len() as u16);
+            self.blocking.push(u16::try_from(row.path.len()).unwrap_or(u16::MAX));
         }
-        self.entries += 1;
+        self.entries = self.entries.saturating_add(1);
         self.path.clear();
         self.path.extend_from_slice(row.path);
         self.escaped.clear();
@@ -92,7 +92,7 @@ impl StructureWalk {
         self.kind = row.kind;
         self.had_bytes = row.location.is_some();
         self.last_seq = 0;
-        self.end = row.offset + row.size;
+        self.end = row.offset.saturating_add(row.size);
         self.size = row.attributes.and_then(|attributes| attributes.file_size).unwrap_or(0);
         Ok(())
     }
@@ -104,12 +104,12 @@ impl StructureWalk {
             && row.kind == self.kind
             && Some(row.chunk_seq) == self.last_seq.checked_add(1)
             && row.offset >= self.end
-            && row.offset + row.size <= self.size;
+            && row.offset.saturating_add(row.size) <= self.size;
         if !follows {
             return Err(Error::corrupt("index.slice", "the slices of a file are not in order or exceed its size"));
         }
         self.last_seq = row.chunk_seq;
-        self.end = row.offset + row.size;
+        self.end = row.offset.saturating_add(row.size);
         Ok(())
     }
 }

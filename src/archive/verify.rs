@@ -11,7 +11,8 @@ use crate::archive::structure::StructureWalk;
 use crate::archive::xattrs::check_row;
 use crate::error::{Error, Result, Status, push, zeroed};
 use crate::format::blobs::{self, Blob};
-use crate::format::container::{HEAD_LEN, Trailer, check_head};
+use crate::format::container::{Trailer, check_head};
+use crate::format::in_memory;
 use crate::format::manifest::Part;
 use crate::format::row::{EntryKind, Row};
 use crate::options::Options;
@@ -57,28 +58,29 @@ impl Archive {
         let depth = if decode { Depth::All } else { Depth::Stored };
         let (entries, bytes) = check.close(&table, depth)?;
         reporter.begin(Phase::Verify, entries, bytes)?;
-        let largest = table.iter().map(|blob| blob.stored + blob.decoded).max().unwrap_or(0) as usize;
-        let threads = options.threads_within(options.threads(), 0, largest.max(1 << 20))?;
+        let largest = table.iter().map(|blob| blob.stored.saturating_add(blob.decoded)).max().unwrap_or(0);
+        let threads = options.threads_within(options.threads(), 0, in_memory(largest).max(1 << 20))?;
         check.run(self, &table, depth, threads, &mut reporter)?;
         reporter.end()?;
         stats.bytes_out = self.size();
-        stats.bytes_index = self.size() - (self.manifest().payload_end() - HEAD_LEN);
+        stats.bytes_index = self.info().index_size;
         stats.seconds = started.elapsed().as_secs_f64();
         Ok(stats)
     }
 
     /// Head and padding; everything else is under a hash.
     fn check_frame(&self, trailer: &Trailer) -> Result<()> {
-        let mut head = [0; HEAD_LEN as usize];
+        let mut head = [0; 16];
         self.read_range(0, &mut head)?;
         check_head(&head)?;
         let manifest = self.manifest();
         let mut end = manifest.payload_end();
         let parts = manifest.sections.iter().chain(&manifest.segments).map(|part| (part.offset, part.end()));
         for (start, next) in parts.chain([(trailer.manifest_offset, self.size())]) {
-            let mut padding = zeroed((start - end).min(4096) as usize)?;
+            let gap = start.saturating_sub(end);
+            let mut padding = zeroed(in_memory(gap.min(4096)))?;
             self.read_range(end, &mut padding)?;
-            if start - end >= 64 || padding.iter().any(|byte| *byte != 0) {
+            if gap >= 64 || padding.iter().any(|byte| *byte != 0) {
                 return Err(Error::corrupt("padding", format!("the padding at offset {end} is damaged")));
             }
             end = next;
@@ -92,13 +94,14 @@ impl Archive {
     /// The hash of a section that this version doesn't know: in pieces, since nothing bounds its length.
     fn check_section(&self, part: &Part) -> Result<()> {
         let mut hasher = blake3::Hasher::new();
-        let mut piece = zeroed(part.len.min(1 << 20) as usize)?;
+        let mut piece = zeroed(in_memory(part.len.min(1 << 20)))?;
         let mut offset = part.offset;
         while offset < part.end() {
-            let len = (part.end() - offset).min(piece.len() as u64) as usize;
-            self.read_range(offset, &mut piece[..len])?;
-            hasher.update(&piece[..len]);
-            offset += len as u64;
+            let len = in_memory(part.end().saturating_sub(offset)).min(piece.len());
+            let piece = piece.get_mut(..len).unwrap_or_default();
+            self.read_range(offset, piece)?;
+            hasher.update(piece);
+            offset = offset.saturating_add(len as u64);
         }
         if *hasher.finalize().as_bytes() == part.hash {
             Ok(())
@@ -133,6 +136,11 @@ impl Archive {
         let part = manifest.blob_table().ok_or_else(|| Error::corrupt("blobs.table", "the blob table is missing"))?;
         blobs::decode(&self.read_part(part)?, part.rows, manifest.payload_end())
     }
+}
+
+/// Limits of the format keep all of these below.
+fn narrow(number: u64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
 }
 
 /// A hard link, to be compared with its first name.
@@ -174,13 +182,13 @@ impl<'a> Survey<'a> {
         }
         let Some(at) = row.location else { return Ok(()) };
         let blob = self.check.blob_number(self.table, &at)?;
-        self.stats.slices += 1;
+        self.stats.slices = self.stats.slices.saturating_add(1);
         // Limits of the format: blocks of at most 64 MiB, and entries and blobs are counted in memory here.
         let slice = SliceCheck {
-            blob: blob as u32,
-            start: at.block_offset as u32,
-            len: row.size as u32,
-            entry: u32::try_from(entry).unwrap_or(u32::MAX),
+            blob: narrow(blob as u64),
+            start: narrow(at.block_offset),
+            len: narrow(row.size),
+            entry: narrow(entry),
             checksum: row.checksum,
         };
         if self.in_big_file {
@@ -191,13 +199,14 @@ impl<'a> Survey<'a> {
 
     fn count(&mut self, row: &Row<'_>) {
         let stats = &mut self.stats;
-        stats.entries += 1;
-        match EntryKind::from_number(row.kind) {
-            Some(EntryKind::File) => stats.files += 1,
-            Some(EntryKind::Directory) => stats.directories += 1,
-            Some(EntryKind::Symlink) => stats.symlinks += 1,
-            Some(EntryKind::Hardlink) => stats.hardlinks += 1,
-            _ => stats.specials += 1,
-        }
+        stats.entries = stats.entries.saturating_add(1);
+        let of_kind = match EntryKind::from_number(row.kind) {
+            Some(EntryKind::File) => &mut stats.files,
+            Some(EntryKind::Directory) => &mut stats.directories,
+            Some(EntryKind::Symlink) => &mut stats.symlinks,
+            Some(EntryKind::Hardlink) => &mut stats.hardlinks,
+            _ => &mut stats.specials,
+        };
+        *of_kind = of_kind.saturating_add(1);
     }
 }

@@ -55,6 +55,11 @@ impl Part {
     pub fn end(&self) -> u64 {
         self.offset.saturating_add(self.len)
     }
+
+    /// The number of the first entry behind it.
+    pub fn end_entry(&self) -> u64 {
+        self.first_entry.saturating_add(self.entries)
+    }
 }
 
 /// The manifest, decoded and checked.
@@ -150,7 +155,7 @@ impl Manifest {
 
     /// Entries of the archive.
     pub fn entry_count(&self) -> u64 {
-        self.segments.last().map_or(0, |part| part.first_entry.saturating_add(part.entries))
+        self.segments.last().map_or(0, Part::end_entry)
     }
 
     fn check(&self, manifest_offset: u64) -> Result<()> {

@@ -67,9 +67,9 @@ impl Sorted for Entries<'_> {
         while self.loaded.is_empty() {
             let Some(part) = self.archive.manifest().segments.get(self.next) else { return Ok(None) };
             reporter.tick(None)?;
-            self.next += 1;
+            self.next = self.next.saturating_add(1);
             if self.filter.reads(part) {
-                let segment = self.archive.load_segment(self.next - 1)?;
+                let segment = self.archive.load_segment(self.next.saturating_sub(1))?;
                 self.walk.segment(&segment, |row| {
                     if row.row.chunk_seq == 0 && self.filter.wants(row.path) {
                         self.loaded.push((row.path.to_vec(), Side::of_row(row)));
@@ -77,7 +77,7 @@ impl Sorted for Entries<'_> {
                     Ok(())
                 })?;
             } else {
-                self.walk.skip_to(part.first_entry + part.entries);
+                self.walk.skip_to(part.end_entry());
             }
             self.loaded.reverse();
             reporter.counters().add(part.entries, 0);

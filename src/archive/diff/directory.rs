@@ -76,7 +76,8 @@ impl Comparison<'_> {
         };
         let Some(candidate) = candidate else { return Ok(()) };
         if candidate.hash.is_some() {
-            self.batch_bytes += candidate.difference.new.as_ref().map_or(0, |side| side.size);
+            let more = candidate.difference.new.as_ref().map_or(0, |side| side.size);
+            self.batch_bytes = self.batch_bytes.saturating_add(more);
         }
         self.batch.push(candidate);
         if self.batch.len() >= BATCH_ENTRIES || self.batch_bytes >= BATCH_BYTES {
@@ -105,14 +106,13 @@ impl Comparison<'_> {
         let batch = std::mem::take(&mut self.batch);
         let contents: Vec<Mutex<Content>> = batch.iter().map(|_| Mutex::new(Content::NotRead)).collect();
         let (tree, cancel, counters, stop) = (self.tree, self.options.cancel(), reporter.counters(), reporter.stop());
-        let tasks =
-            batch.iter().enumerate().filter(|(_, candidate)| candidate.hash.is_some()).map(|(number, _)| number);
+        let tasks = batch.iter().zip(&contents).filter(|(candidate, _)| candidate.hash.is_some());
         let buffer = || zeroed(BUFFER);
-        sync::for_each(self.threads, "znippy-diff", reporter, tasks, buffer, |buffer, number| {
+        sync::for_each(self.threads, "znippy-diff", reporter, tasks, buffer, |buffer, (candidate, content)| {
             stop.check()?;
-            let difference = &batch[number].difference;
+            let difference = &candidate.difference;
             let size = difference.new.as_ref().map_or(0, |side| side.size);
-            *contents[number].lock() = tree.content(&difference.path, size, cancel, buffer)?;
+            *content.lock() = tree.content(&difference.path, size, cancel, buffer)?;
             counters.add(0, size);
             Ok(())
         })?;

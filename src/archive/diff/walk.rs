@@ -73,7 +73,7 @@ impl Tree {
             file => file.map_err(failed)?,
         };
         let status = rustix::fs::fstat(&file).map_err(failed)?;
-        if FileType::from_raw_mode(status.st_mode) != FileType::RegularFile || status.st_size as u64 != size {
+        if FileType::from_raw_mode(status.st_mode) != FileType::RegularFile || status.st_size.cast_unsigned() != size {
             return Ok(Content::Changing);
         }
         let mut hasher = blake3::Hasher::new();
@@ -83,8 +83,8 @@ impl Tree {
             match rustix::io::pread(&file, &mut *buffer, offset) {
                 Ok(0) => return Ok(Content::Changing),
                 Ok(read) => {
-                    hasher.update(&buffer[..read]);
-                    offset += read as u64;
+                    hasher.update(buffer.get(..read).unwrap_or_default());
+                    offset = offset.saturating_add(read as u64);
                 }
                 Err(Errno::INTR) => {}
                 Err(errno) => return Err(failed(errno)),
@@ -177,9 +177,11 @@ impl<'a> Walk<'a> {
         Ok(Some(Side {
             index: UNKNOWN,
             kind: kind as u8,
-            size: if kind == EntryKind::File { status.st_size as u64 } else { 0 },
+            size: if kind == EntryKind::File { status.st_size.cast_unsigned() } else { 0 },
             mode: (kind != EntryKind::Symlink).then_some(status.st_mode & 0o7777),
-            mtime_ns: Some(status.st_mtime.saturating_mul(1_000_000_000).saturating_add(status.st_mtime_nsec as i64)),
+            mtime_ns: Some(
+                status.st_mtime.saturating_mul(1_000_000_000).saturating_add(status.st_mtime_nsec.cast_signed()),
+            ),
             uid: Some(status.st_uid),
             gid: Some(status.st_gid),
             rdev: is_device.then_some(status.st_rdev),
@@ -206,7 +208,7 @@ impl Sorted for Walk<'_> {
             let full = if directory.is_empty() { name.to_vec() } else { [directory.as_slice(), b"/", name].concat() };
             if below {
                 if self.filter.reaches_into(&full) && self.is_directory(&full)? {
-                    self.listed += 1;
+                    self.listed = self.listed.saturating_add(1);
                     self.numbers.push(self.listed);
                     let pending = self.tree.list(&full)?;
                     self.levels.push((full, pending));

@@ -53,14 +53,14 @@ impl Labels {
             picks.collect::<Vec<_>>()
         };
         labels.of_entries = meta.iter().enumerate().flat_map(of_batch).collect();
-        labels.of_entries.sort_by_key(|pick| meta[pick.batch()].path(pick.row()).map(str::to_owned));
+        labels.of_entries.sort_by_key(|pick| Some(meta.get(pick.batch())?.path(pick.row())?.to_owned()));
         labels.meta = meta;
         Ok(labels)
     }
 
     fn add(&mut self, name: &str, data_type: &DataType) {
         match self.numbers.get(name) {
-            Some(number) if self.columns[*number].data_type != *data_type => {
+            Some(number) if self.columns.get(*number).is_some_and(|column| column.data_type != *data_type) => {
                 self.left_out.insert(name.to_owned());
             }
             Some(_) => {}
@@ -108,10 +108,11 @@ impl Labels {
         }
         if first && !self.of_entries.is_empty() {
             let path = rows.key(row).0;
-            let path_of = |pick: &Pick| self.meta[pick.batch()].path(pick.row()).unwrap_or_default();
+            let path_of =
+                |pick: &Pick| self.meta.get(pick.batch()).and_then(|meta| meta.path(pick.row())).unwrap_or_default();
             let from = self.of_entries.partition_point(|pick| path_of(pick) < path);
-            for pick in self.of_entries[from..].iter().take_while(|pick| path_of(pick) == path) {
-                let records = &self.meta[pick.batch()];
+            for pick in self.of_entries.iter().skip(from).take_while(|pick| path_of(pick) == path) {
+                let Some(records) = self.meta.get(pick.batch()) else { continue };
                 if let Some(array) = records.value(pick.row()) {
                     push(&format!("{PREFIX}{}", records.key(pick.row())), array, pick.row());
                 }

@@ -46,9 +46,9 @@ impl Index {
     pub(in crate::archive) fn open(source: &dyn Source, tail: &[u8], options: &Options) -> Result<(Index, Manifest)> {
         let offset = footer_alone(tail).ok_or_else(|| Error::corrupt("footer.magic", "the footer is missing"))?;
         let range = manifest::range(offset, source.size())?;
-        let bytes = read(source, range.start, range.end - range.start)?;
+        let bytes = read(source, range.start, range.end.saturating_sub(range.start))?;
         let parts = manifest::decode(bytes, offset)?;
-        let mut loader = Loader { source, left: budget(options), used: range.end - range.start };
+        let mut loader = Loader { source, left: budget(options), used: range.end.saturating_sub(range.start) };
         let (data, private): (Vec<Part>, Vec<Part>) = parts.into_iter().partition(Part::is_data);
         let (mut rows, mut part_of) = (Vec::new(), Vec::new());
         for (number, part) in data.iter().enumerate() {
@@ -66,7 +66,7 @@ impl Index {
         let fsmeta = flat(section(sections::FSMETA)?, FsMeta::decode)?;
         let meta = flat(section(sections::META)?, Meta::decode)?;
         let deltas = flat(section(sections::DELTA)?, Deltas::decode)?;
-        let index_size = loader.used + FOOTER_LEN;
+        let index_size = loader.used.saturating_add(FOOTER_LEN);
         let order = Order::new(&rows, &fsmeta)?;
         let mut deltas: Vec<(Vec<u8>, u32)> =
             deltas.iter().flat_map(|batch| batch.keys().map(|(path, seq)| (path.as_bytes().to_vec(), seq))).collect();
@@ -134,7 +134,7 @@ impl Loader<'_> {
             let why = "the archive's index, which is read as a whole, is over the memory limit";
             Error::refused(Status::Limit, "limit.index", why)
         })?;
-        self.used += part.len;
+        self.used = self.used.saturating_add(part.len);
         read(self.source, part.offset, part.len)
     }
 }
@@ -164,12 +164,13 @@ fn picks(fsmeta: &[FsMeta], kind: FsKind) -> impl Iterator<Item = Pick> {
 
 fn file_modes(fsmeta: &[FsMeta]) -> Vec<Pick> {
     let mut modes: Vec<Pick> = picks(fsmeta, FsKind::File).collect();
-    modes.sort_by(|a, b| fsmeta[a.batch()].path(a.row()).cmp(fsmeta[b.batch()].path(b.row())));
+    let path_of = |pick: &Pick| fsmeta.get(pick.batch()).map(|records| records.path(pick.row()));
+    modes.sort_by(|a, b| path_of(a).cmp(&path_of(b)));
     modes
 }
 
 fn default_mode(fsmeta: &[FsMeta]) -> Option<u32> {
-    picks(fsmeta, FsKind::DefaultMode).find_map(|pick| fsmeta[pick.batch()].mode(pick.row()))
+    picks(fsmeta, FsKind::DefaultMode).find_map(|pick| fsmeta.get(pick.batch())?.mode(pick.row()))
 }
 
 /// Why a file without a footer is no archive, as far as its end tells: versions before 0.7 had no magic, and a writer
@@ -179,8 +180,7 @@ pub(in crate::archive) fn without_footer(source: &dyn Source, tail: &[u8], error
     let mut start = [0; 8];
     let is_stream = at < source.size().saturating_sub(16)
         && source.read_exact_at(at, &mut start).is_ok()
-        && start[..4] == [0xFF; 4]
-        && start[4..] != [0; 4];
+        && matches!(start, [0xFF, 0xFF, 0xFF, 0xFF, rest @ ..] if rest != [0; 4]);
     if is_stream {
         let why = "an archive of znippy 0.6 or before, which this library doesn't read; pack it again with a later one";
         return Error::refused(Status::Version, "footer.version", why);

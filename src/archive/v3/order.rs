@@ -24,11 +24,11 @@ pub(super) struct Pick {
 impl Pick {
     pub(super) fn new(batch: usize, row: usize) -> Pick {
         // A batch takes bytes of a bounded index, and so does a row.
-        Pick { batch: batch as u32, row: row as u32 }
+        Pick { batch: narrow(batch), row: narrow(row) }
     }
 
     fn directory(batch: usize, row: usize) -> Pick {
-        Pick { batch: batch as u32 | DIRECTORY, row: row as u32 }
+        Pick { batch: narrow(batch) | DIRECTORY, row: narrow(row) }
     }
 
     pub(super) fn batch(self) -> usize {
@@ -45,6 +45,10 @@ impl Pick {
     }
 }
 
+fn narrow(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
 /// Sorted rows.
 pub(super) struct Order {
     picks: Vec<Pick>,
@@ -56,7 +60,8 @@ impl Order {
     pub(super) fn new(rows: &[Rows], fsmeta: &[FsMeta]) -> Result<Order> {
         let directories =
             |records: &FsMeta| (0..records.len()).filter(|i| records.kind(*i) == FsKind::Directory).count();
-        let count = rows.iter().map(Rows::len).sum::<usize>() + fsmeta.iter().map(directories).sum::<usize>();
+        let counts = rows.iter().map(Rows::len).chain(fsmeta.iter().map(directories));
+        let count = counts.fold(0, usize::saturating_add);
         let mut picks = Vec::new();
         reserve(&mut picks, count)?;
         for (batch, rows) in rows.iter().enumerate() {
@@ -68,9 +73,10 @@ impl Order {
         }
         let key = |pick: &Pick| key(*pick, rows, fsmeta);
         picks.sort_unstable_by(|a, b| key(a).cmp(&key(b)));
-        if let Some(twice) = picks.windows(2).find(|pair| key(&pair[0]) == key(&pair[1])) {
+        let mut pairs = picks.iter().zip(picks.iter().skip(1));
+        if let Some((twice, _)) = pairs.find(|(one, next)| key(one) == key(next)) {
             let why = "two rows are the same slice of the same path, and nothing says which one counts";
-            return Err(Error::corrupt("older.duplicate", why).with_entry(key(&twice[0]).0.as_bytes()));
+            return Err(Error::corrupt("older.duplicate", why).with_entry(key(twice).0.as_bytes()));
         }
         Ok(Order { picks, cuts: Vec::new() })
     }
@@ -87,9 +93,7 @@ impl Order {
             let full = parts.last().is_none_or(|part| part.rows >= MAX_SEGMENT_ROWS as u64) || text >= FULL_TEXT;
             if full {
                 self.cuts.push(at);
-                let before = parts
-                    .last()
-                    .map_or((Vec::new(), 0), |part| (part.last_path.clone(), part.first_entry + part.entries));
+                let before = parts.last().map_or((Vec::new(), 0), |part| (part.last_path.clone(), part.end_entry()));
                 parts.push(Part {
                     first_path: before.0.clone(),
                     last_path: before.0,
@@ -98,17 +102,17 @@ impl Order {
                 });
                 text = 0;
             }
-            text += path.len();
+            text = text.saturating_add(path.len());
             let Some(part) = parts.last_mut() else { continue };
-            part.rows += 1;
-            part.raw_len += ROW + path.len() as u64;
+            part.rows = part.rows.saturating_add(1);
+            part.raw_len = part.raw_len.saturating_add(ROW).saturating_add(path.len() as u64);
             part.len = part.raw_len;
             if last != Some(path) {
                 if part.entries == 0 {
                     part.first_path = path.as_bytes().to_vec();
                 }
                 part.last_path = path.as_bytes().to_vec();
-                part.entries += 1;
+                part.entries = part.entries.saturating_add(1);
                 last = Some(path);
             }
         }
@@ -118,7 +122,7 @@ impl Order {
 
     /// The rows of a segment, and where they begin in the whole order.
     pub(super) fn segment(&self, number: usize) -> Option<std::ops::Range<usize>> {
-        Some(*self.cuts.get(number)?..*self.cuts.get(number + 1)?)
+        Some(*self.cuts.get(number)?..*self.cuts.get(number.checked_add(1)?)?)
     }
 
     pub(super) fn picks(&self) -> &[Pick] {
@@ -128,5 +132,9 @@ impl Order {
 
 /// What rows are sorted by. Of a directory and a file with one path, the check for duplicates tells.
 fn key<'a>(pick: Pick, rows: &'a [Rows], fsmeta: &'a [FsMeta]) -> (&'a str, u32) {
-    if pick.is_directory() { (fsmeta[pick.batch()].path(pick.row()), 0) } else { rows[pick.batch()].key(pick.row()) }
+    if pick.is_directory() {
+        (fsmeta.get(pick.batch()).map_or("", |records| records.path(pick.row())), 0)
+    } else {
+        rows.get(pick.batch()).map_or(("", 0), |rows| rows.key(pick.row()))
+    }
 }

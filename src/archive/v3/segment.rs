@@ -6,6 +6,7 @@ use crate::archive::v3::open::Index;
 use crate::archive::v3::order::Pick;
 use crate::error::{Error, Result, Status};
 use crate::format::hash::UNRECORDED;
+use crate::format::in_memory;
 use crate::format::index::{Expected, Segment, SegmentBuilder};
 use crate::format::manifest::Part;
 use crate::format::row::{Attributes, CODEC_DELTA, CODEC_OPENZL, CODEC_STORED, Codecs, EntryKind, Location, Row};
@@ -26,8 +27,8 @@ impl Index {
         let batch = builder.finish_batch(&schema)?;
         let bytes = batch.get_array_memory_size();
         let expected = Expected {
-            rows: part.rows as usize,
-            entries: part.entries as usize,
+            rows: in_memory(part.rows),
+            entries: in_memory(part.entries),
             first_path: &part.first_path,
             last_path: &part.last_path,
             payload_end: self.payload_end,
@@ -37,13 +38,13 @@ impl Index {
     }
 
     fn push(&self, builder: &mut SegmentBuilder, at: usize) -> Result<()> {
-        let pick = self.order.picks()[at];
+        let pick = *self.order.picks().get(at).ok_or_else(no_row)?;
         if pick.is_directory() {
-            let records = &self.fsmeta[pick.batch()];
+            let records = self.fsmeta.get(pick.batch()).ok_or_else(no_row)?;
             let mode = records.mode(pick.row());
             return builder.push(&directory(records.path(pick.row()).as_bytes(), mode));
         }
-        let raw = self.raw(pick);
+        let raw = self.raw(pick).ok_or_else(no_row)?;
         let named = |error: Error| error.with_entry(raw.path.as_bytes());
         let first = raw.chunk_seq == 0;
         if !first {
@@ -61,17 +62,18 @@ impl Index {
             location,
             attributes,
         };
-        builder.push_with(&row, self.labels.values(&self.rows[pick.batch()], pick.row(), first))
+        builder.push_with(&row, self.labels.values(self.rows.get(pick.batch()).ok_or_else(no_row)?, pick.row(), first))
     }
 
-    fn raw(&self, pick: Pick) -> RawRow<'_> {
-        self.rows[pick.batch()].get(pick.row())
+    fn raw(&self, pick: Pick) -> Option<RawRow<'_>> {
+        Some(self.rows.get(pick.batch())?.get(pick.row()))
     }
 
     /// In version 3 slices are the whole file. Without this check, one that is missing would read as zeros.
     fn check_follows(&self, at: usize, raw: &RawRow<'_>) -> Result<()> {
-        let before = at.checked_sub(1).map(|before| self.order.picks()[before]).filter(|pick| !pick.is_directory());
-        let follows = before.map(|pick| self.raw(pick)).is_some_and(|before| {
+        let before =
+            at.checked_sub(1).and_then(|before| self.order.picks().get(before)).filter(|pick| !pick.is_directory());
+        let follows = before.and_then(|pick| self.raw(*pick)).is_some_and(|before| {
             before.path == raw.path
                 && before.chunk_seq.checked_add(1) == Some(raw.chunk_seq)
                 && before.offset.checked_add(before.size) == Some(raw.offset)
@@ -87,17 +89,18 @@ impl Index {
         if raw.offset != 0 {
             return Err(Error::corrupt("older.slices", "the file's first slice doesn't start at 0"));
         }
-        let later = self.order.picks()[at + 1..].iter().filter(|pick| !pick.is_directory()).map(|pick| self.raw(*pick));
-        let (mut size, mut slices) = (raw.size, 1);
+        let later = self.order.picks().iter().skip(at.saturating_add(1)).filter(|pick| !pick.is_directory());
+        let later = later.map_while(|pick| self.raw(*pick));
+        let (mut size, mut slices) = (raw.size, 1u64);
         for next in later.take_while(|next| next.path == raw.path) {
             size = size
                 .checked_add(next.size)
                 .ok_or_else(|| Error::corrupt("older.slices", "the file's size overflows"))?;
-            slices += 1;
+            slices = slices.saturating_add(1);
         }
-        let part = &self.parts[self.part_of[pick.batch()]];
+        let part = self.part_of.get(pick.batch()).and_then(|number| self.parts.get(*number)).ok_or_else(no_row)?;
         let of_part = Some(part.pkg_type).filter(|number| *number != 0);
-        let of_row = self.rows[pick.batch()].has_pkg_type();
+        let of_row = self.rows.get(pick.batch()).is_some_and(|rows| rows.has_pkg_type());
         Ok(Attributes {
             mode: self.mode(raw.path),
             file_size: Some(size),
@@ -109,9 +112,9 @@ impl Index {
     }
 
     fn mode(&self, path: &str) -> Option<u32> {
-        let path_of = |pick: &Pick| self.fsmeta[pick.batch()].path(pick.row());
+        let path_of = |pick: &Pick| self.fsmeta.get(pick.batch()).map_or("", |records| records.path(pick.row()));
         match self.modes.binary_search_by(|pick| path_of(pick).cmp(path)) {
-            Ok(at) => self.fsmeta[self.modes[at].batch()].mode(self.modes[at].row()),
+            Ok(at) => self.modes.get(at).and_then(|pick| self.fsmeta.get(pick.batch())?.mode(pick.row())),
             Err(_) => self.default_mode,
         }
     }
@@ -159,3 +162,7 @@ const _: fn() = || {
     fn shared<T: Send + Sync>() {}
     shared::<Arc<Index>>();
 };
+
+fn no_row() -> Error {
+    Error::new(Status::Panic, "the order names a row that is not there")
+}

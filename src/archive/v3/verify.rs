@@ -9,6 +9,7 @@ use crate::archive::structure::StructureWalk;
 use crate::error::{Result, reserve};
 use crate::format::codec::Decompressor;
 use crate::format::hash::{Digest, UNRECORDED};
+use crate::format::in_memory;
 use crate::format::row::{CODEC_STORED, EntryKind, Location};
 use crate::options::Options;
 use crate::progress::{Phase, Reporter};
@@ -30,17 +31,18 @@ impl Archive {
         let mut reporter = Reporter::new(options.progress(), options.cancel().clone(), options.progress_interval());
         reporter.begin(Phase::List, self.entry_count(), u64::MAX)?;
         let (slices, mut stats) = self.survey(&mut reporter)?;
-        let bytes = slices.iter().map(|slice| slice.at.block_size).sum();
+        let bytes = slices.iter().fold(0, |sum: u64, slice| sum.saturating_add(slice.at.block_size));
         reporter.begin(Phase::Verify, stats.files, bytes)?;
-        let memory = |at: &Location| at.block_size + if at.codec == CODEC_STORED { 0 } else { at.blob_size };
-        let largest = slices.iter().map(|slice| memory(&slice.at)).max().unwrap_or(0) as usize;
-        let threads = options.threads_within(options.threads(), 0, largest.max(1 << 20))?;
+        let memory =
+            |at: &Location| at.block_size.saturating_add(if at.codec == CODEC_STORED { 0 } else { at.blob_size });
+        let largest = slices.iter().map(|slice| memory(&slice.at)).max().unwrap_or(0);
+        let threads = options.threads_within(options.threads(), 0, in_memory(largest).max(1 << 20))?;
         let (counters, stop) = (reporter.counters(), reporter.stop());
         let new = || Ok((Decompressor::new()?, Vec::new(), Vec::new()));
         sync::for_each(threads, "znippy-verify", &mut reporter, slices.iter(), new, |tools, slice| {
             stop.check()?;
             let (decompressor, stored, block) = tools;
-            self.read_block(&slice.at, slice.at.block_size as usize, decompressor, stored, block)
+            self.read_block(&slice.at, in_memory(slice.at.block_size), decompressor, stored, block)
                 .and_then(|_| check_slice(block, &slice.checksum))
                 .map_err(|error| self.named(error, slice.entry))?;
             counters.add(u64::from(slice.last), slice.at.block_size);
@@ -63,13 +65,14 @@ impl Archive {
                 let row = &walked.row;
                 let is_file = row.kind == EntryKind::File as u8;
                 if let Some(attributes) = &row.attributes {
-                    stats.entries += 1;
+                    stats.entries = stats.entries.saturating_add(1);
                     stats.bytes_in = stats.bytes_in.saturating_add(attributes.file_size.unwrap_or(0));
-                    if is_file { stats.files += 1 } else { stats.directories += 1 }
+                    let of_kind = if is_file { &mut stats.files } else { &mut stats.directories };
+                    *of_kind = of_kind.saturating_add(1);
                 }
                 if is_file && row.checksum == UNRECORDED && unverified != Some(walked.entry) {
                     unverified = Some(walked.entry);
-                    stats.unverified += 1;
+                    stats.unverified = stats.unverified.saturating_add(1);
                 }
                 let Some(at) = row.location else { return Ok(()) };
                 self.codecs().check(at.codec).map_err(|error| error.with_entry(walked.path))?;
