@@ -60,6 +60,7 @@ timed "gates that are Rust tests" 600 abi/check-gates.sh --rust .
 timed "AddressSanitizer, C interface" 900 bash -c sanitized
 timed "Debian packages" 900 scripts/check-debian.sh
 timed "fuzzing, a sample" 600 scripts/campaign-fuzz.sh all 0.1
+timed "schedules, a sample" 900 scripts/campaign-schedules.sh 300
 timed "ThreadSanitizer" 900 scripts/tsan.sh
 timed "Go module, long" 900 scripts/test-go.sh --long
 
