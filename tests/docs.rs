@@ -411,19 +411,17 @@ fn rust_sources() -> String {
 #[test]
 fn every_promise_has_a_test_and_every_test_that_is_named_exists() {
     let sources = rust_sources();
+    let document = read("docs/PROMISES.md");
     let (mut promises, mut missing) = (0, Vec::new());
-    for line in read("docs/PROMISES.md").lines().filter(|line| line.starts_with("| ") && !line.contains("| tests |")) {
+    for line in document.lines().filter(|line| line.starts_with("| ") && !line.contains("| tests |")) {
         let (promise, tests) = line.trim_end_matches(" |").rsplit_once(" | ").expect("a promise and its tests");
         let named: Vec<&str> = tests.split('`').skip(1).step_by(2).collect();
         assert!(!named.is_empty(), "no test: {promise}");
         promises += 1;
-        missing.extend(named.into_iter().filter(|name| match name.contains('/') {
-            true => !root().join(name).is_file(),
-            false => {
-                !sources.contains(&format!("#[test]\nfn {name}()"))
-                    && !sources.contains(&format!("#[test]\n    fn {name}()"))
-                    && !sources.contains(&format!("]\nfn {name}()"))
-            }
+        missing.extend(named.into_iter().filter(|name| {
+            // A test stands behind its attribute, or behind one more that says why it is ignored.
+            let is_test = ["]\n", "]\n    "].iter().any(|before| sources.contains(&format!("{before}fn {name}()")));
+            if name.contains('/') { !root().join(name).is_file() } else { !is_test }
         }));
     }
     assert!(promises > 40, "{promises}");
