@@ -354,5 +354,6 @@ impl Job<'_> {
 
 /// Where a slice lies in its decoded block.
 fn range_of(slice: &SliceCheck) -> Range<usize> {
-    slice.start as usize..slice.start as usize + slice.len as usize
+    let start = slice.start as usize;
+    start..start.saturating_add(slice.len as usize)
 }

@@ -44,7 +44,7 @@ pub fn context_bytes(level: i32, longest: usize) -> usize {
         _ => 1024 * MIB,
     };
     // Long blocks go through a window of the context's own.
-    tables + if longest > WIDE_LEN { longest } else { 0 }
+    tables.saturating_add(if longest > WIDE_LEN { longest } else { 0 })
 }
 
 /// The version of zstd, as it is recorded in archives.
