@@ -12,5 +12,7 @@ code=0
 # Optimised, with the checks for overflow and the assertions of a build for tests.
 CARGO_PROFILE_DEV_OPT_LEVEL=2 cargo test --quiet --locked --test damage_is_detected -- --ignored --nocapture > "$out" 2>&1 ||
     code=$?
-grep -E '^damage: |unnoticed$' "$out" || cat "$out" >&2
+# What the test harness writes may stand before a line of ours.
+grep -o 'damage: .*' "$out" || cat "$out" >&2
+grep 'changed something unnoticed' "$out" || true
 exit $code
