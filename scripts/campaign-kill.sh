@@ -1,25 +1,21 @@
 #!/bin/bash
 # Kills the tool (SIGKILL) at random moments. Unpacking may leave short files and temporary names, and never wrong bytes;
-# --atomic leaves the old tree or the new; packing leaves the old archive or the new, or none where there was none.
+# --atomic leaves the old tree or the new; what makes an archive leaves the old one or the new, or none where there was none.
 #
-# usage: scripts/campaign-kill.sh [KILLS [SEED]]      so many kills of each of four jobs
+# usage: scripts/campaign-kill.sh [KILLS [SEED]]      so many kills of each job that writes
+# scripts/campaign-kill-calls.sh kills at each system call instead.
 set -eu
 cd "$(dirname "$0")/.."
+sh scripts/install-needs.sh python3
 PYTHONPATH=scripts exec python3 - "${1:-100}" "${2:-1}" <<'PYTHON'
-import os, random, subprocess, sys, time
+import collections, os, random, subprocess, sys, time
+from campaign_jobs import Corpus, state
 from campaign_support import *
 
 kills, seed = int(sys.argv[1]), int(sys.argv[2])
-rng, report, work = random.Random(seed), Report(), work_directory()
-tree, older, archive, old_archive = (os.path.join(work, name) for name in ("tree", "older", "a.znippy", "old.znippy"))
-make_tree(tree, seed, small=1500, big=8, big_size=3_000_000)
-make_tree(older, seed + 1, small=50, big=1)
-assert run("pack", tree, archive)[0] == 0 and run("pack", older, old_archive)[0] == 0
-new, old = snapshot(tree), snapshot(older)
-new_bytes, old_bytes = open(archive, "rb").read(), open(old_archive, "rb").read()
-place = os.path.join(work, "place")
-out = os.path.join(place, "out")
-temporary_trees, temporary_archives, short, done = 0, 0, 0, 0
+rng, report, work, counts = random.Random(seed), Report(), work_directory(), collections.Counter()
+corpus, place = Corpus(work, seed, small=600, big=4, big_size=2_000_000), os.path.join(work, "place")
+jobs = {name: job for name, job in corpus.jobs.items() if job.kind != "reads"}
 
 
 def killed(command, duration):
@@ -30,55 +26,34 @@ def killed(command, duration):
     return process.wait() == -9
 
 
-JOBS = {
-    "unpack": ["unpack", "-q", archive, out],
-    "unpack --atomic": ["unpack", "-q", "--atomic", "-f", archive, out],
-    "pack": ["pack", "-q", tree, out],
-    "pack -f": ["pack", "-q", "-f", tree, out],
-}
-
-
-def prepare(job):
-    remove(place)
-    os.mkdir(place)
-    if job == "unpack --atomic":
-        assert run("unpack", old_archive, out)[0] == 0
-    elif job == "pack -f":
-        open(out, "wb").write(old_bytes)
-
-
-for job, command in JOBS.items():
-    prepare(job)
+for name, job in jobs.items():
+    corpus.learn(name, place)
+    out = corpus.prepare(name, place)
     started = time.monotonic()
-    assert run(*command)[0] == 0
+    assert run(*job.arguments(out))[0] == job.success
     duration = time.monotonic() - started
     count = tries = 0
     while count < kills and tries < 20 * kills:
-        prepare(job)
+        out = corpus.prepare(name, place)
         tries += 1
-        if not killed(command, duration):
+        if not killed(job.arguments(out), duration):
             duration *= 0.98
             continue
         duration *= 1.01
         count += 1
-        where = f"{job}, kill {count}"
-        if job == "unpack":
-            found = snapshot(out) if os.path.isdir(out) else {}
-            for name in wrong_names(found, new, short_files=True):
-                report.problem(f"{where}: wrong bytes under {name}")
-            short += any(what[0] == "file" and name in new and what[2] != new[name][2] for name, what in found.items())
-        elif job == "unpack --atomic":
-            found = snapshot(out)
-            if found not in (old, new):
-                report.problem(f"{where}: neither the old tree nor the new")
-            temporary_trees += bool(leftovers(place))
-        else:
-            there = open(out, "rb").read() if os.path.exists(out) else None
-            if there not in ((old_bytes, new_bytes) if job == "pack -f" else (None, new_bytes)):
-                report.problem(f"{where}: an archive that is neither old nor new")
-            temporary_archives += len(os.listdir(place)) - (there is not None)
-    done += count
+        found = state(out)
+        problem = corpus.judge(name, found, killed=True)
+        if problem:
+            report.problem(f"{name}, kill {count}: {problem}")
+        beside = [entry for entry in os.listdir(place) if entry != "out"]
+        counts["archives" if job.kind == "archive" else "trees"] += len(beside)
+        if job.kind in ("tree", "update") and found:
+            counts["short"] += any(what[0] == "file" and what not in (job.new.get(path), (job.old or {}).get(path))
+                                   for path, what in found.items())
+        counts["old" if found == job.old else "new" if found == job.new else "between"] += 1
+    counts["kills"] += count
 remove(work)
-report.finish(f"kill: {done} kills of {len(JOBS)} jobs, seed {seed}: {short} left short files, {temporary_trees} a temporary "
-              f"tree beside the destination (atomic), {temporary_archives} a temporary archive")
+report.finish(f"kill: {counts['kills']} kills of {len(jobs)} jobs, seed {seed}: {counts['old']} times the old stood there, {counts['new']} "
+              f"the new, {counts['between']} a part of a tree ({counts['short']} with short files); left beside it: {counts['trees']} trees "
+              f"(--atomic), {counts['archives']} temporary archives")
 PYTHON

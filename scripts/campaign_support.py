@@ -1,8 +1,9 @@
 """What the campaigns share: a tree to pack, the tool, and what may stand in a destination after a failure."""
 
-import hashlib
+import collections
 import os
 import random
+import re
 import shutil
 import stat
 import subprocess
@@ -91,9 +92,9 @@ def leftovers(*directories):
     return found
 
 
-def run(*arguments, prefix=(), **more):
+def run(*arguments, prefix=(), tool=None, **more):
     """Runs the tool; a negative code is the signal that ended it, None is a hang."""
-    command = [*prefix, TOOL, *arguments]
+    command = [*prefix, tool or TOOL, *arguments]
     try:
         done = subprocess.run(command, capture_output=True, timeout=TIME_LIMIT, stdin=subprocess.DEVNULL, check=False, **more)
         return done.returncode, done.stderr.decode(errors="replace")
@@ -101,9 +102,28 @@ def run(*arguments, prefix=(), **more):
         return None, "a hang"
 
 
+CALL = re.compile(r"^(\d+) +(\w+)\(")
+
+
+def calls_of(work, *arguments, tool=None):
+    """System calls of a job, by name: how many the thread made that made most. strace counts those of each thread."""
+    log = os.path.join(work, "calls")
+    run(*arguments, prefix=["strace", "-f", "-qq", "-o", log], tool=tool)
+    counts = collections.Counter()
+    with open(log) as lines:
+        for match in map(CALL.match, lines):
+            if match:
+                counts[match.groups()] += 1
+    os.unlink(log)
+    most = {}
+    for (_, call), count in counts.items():
+        most[call] = max(most.get(call, 0), count)
+    return most
+
+
 def is_one_error(text):
-    """One line for people, that says what is the matter."""
-    lines = [line for line in text.splitlines() if line.strip()]
+    """One line for people, that says what is the matter; salvaging tells before it what is lost."""
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("znippy: lost ")]
     return len(lines) == 1 and lines[0].startswith("znippy: ") and "panick" not in text
 
 

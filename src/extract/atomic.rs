@@ -1,6 +1,7 @@
 //! The whole tree or nothing: restored into a sibling of the destination, which then takes its name by one rename.
 
 use std::ffi::OsStr;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -69,9 +70,25 @@ impl Atomic {
         &self.sibling
     }
 
-    /// Puts the tree in its place and removes the old one.
+    /// Puts the tree in its place and removes the old one. The old tree has its name until the new one is on the disk, and
+    /// after this the new one survives a power cut.
     pub(super) fn commit(&self) -> Result<()> {
-        self.commit_by(|| rustix::fs::renameat_with(CWD, &self.sibling, CWD, &self.destination, RenameFlags::EXCHANGE))
+        let failed = |error: Error| error.with_path(&self.destination);
+        let readable = self.sync().map_err(failed).inspect_err(|_| self.abandon())?;
+        let committed = self
+            .commit_by(|| rustix::fs::renameat_with(CWD, &self.sibling, CWD, &self.destination, RenameFlags::EXCHANGE));
+        committed.and_then(|()| sync_names(&readable).map_err(failed))
+    }
+
+    /// Has the new tree written to the disk. Returns the directory in which it gets its name, or the new tree itself where
+    /// that may not be read.
+    fn sync(&self) -> Result<OwnedFd> {
+        let readable =
+            self.parent.readable_directory(b"").or_else(|_| self.parent.readable_directory(&self.temporary))?;
+        match rustix::fs::syncfs(&readable) {
+            Ok(()) | Err(Errno::INVAL | Errno::NOSYS) => Ok(readable),
+            Err(errno) => Err(Error::os("can't sync the restored tree", errno)),
+        }
     }
 
     fn commit_by(&self, exchange: impl Fn() -> rustix::io::Result<()>) -> Result<()> {
@@ -112,6 +129,14 @@ impl Atomic {
             return Err(errno);
         }
         Ok(aside)
+    }
+}
+
+fn sync_names(directory: &OwnedFd) -> Result<()> {
+    match rustix::fs::fsync(directory) {
+        // Some file systems don't sync directories and say so.
+        Ok(()) | Err(Errno::INVAL) => Ok(()),
+        Err(errno) => Err(Error::os("the new tree is in its place, but its directory can't be synced", errno)),
     }
 }
 
