@@ -50,7 +50,9 @@
  * at the moment of the fork. Parent and child share no state, apart from the file position, which isn't used. A writer
  * has threads, which a child doesn't: there its calls answer ZNIPPY_E_FORKED, and freeing it gives up its memory.
  *
- * Signals. None is handled or raised. znippy_cancel_trigger() is the one function that a signal handler may call.
+ * Signals. None is handled or raised. znippy_cancel_trigger() is the one function that a signal handler may call. Files may be
+ * written on the thread that made the call: where the process has a limit on the size of files (RLIMIT_FSIZE), the system
+ * sends that thread SIGXFSZ, which kills a process that neither ignores nor blocks it. Where it does, there is an error.
  *
  * Defects. A defect of the library that shows as a panic comes back as ZNIPPY_E_PANIC with its place in the message.
  * The handle is unusable then: all calls answer ZNIPPY_E_INVALID_STATE, freeing it works. A handle of another type,

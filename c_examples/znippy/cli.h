@@ -222,6 +222,9 @@ void verify_report(const struct request *request, const znippy_archive_info *inf
 
 /* ---- signals ---- */
 
+/* What is written beyond the process's limit on the size of files is an error, and no signal that kills. */
+void signals_prepare(void);
+
 /* From here on SIGINT, SIGTERM and SIGHUP trigger the token; a second one kills. */
 void signals_trigger(const znippy_cancel *cancel);
 bool signals_caught(void);

@@ -166,5 +166,6 @@ int main(int argc, char **argv) {
     if (!output_prepare()) {
         return CODE_FAILED;
     }
+    signals_prepare();
     return output_finish(dispatch(argc, argv));
 }

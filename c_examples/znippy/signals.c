@@ -1,4 +1,5 @@
-/* Ctrl-C: the handler triggers the cancel token, and the call that runs cleans up and returns. */
+/* Ctrl-C: the handler triggers the cancel token, and the call that runs cleans up and returns. A limit on the size of
+ * files is an error like a full disk. */
 #include "cli.h"
 
 #include <signal.h>
@@ -28,6 +29,14 @@ static void install(int number) {
     action.sa_flags = SA_RESTART | (int)SA_RESETHAND;
     sigemptyset(&action.sa_mask);
     sigaction(number, &action, NULL);
+}
+
+void signals_prepare(void) {
+    struct sigaction ignore;
+    memset(&ignore, 0, sizeof ignore);
+    ignore.sa_handler = SIG_IGN;
+    sigemptyset(&ignore.sa_mask);
+    sigaction(SIGXFSZ, &ignore, NULL);
 }
 
 void signals_trigger(const znippy_cancel *cancel) {

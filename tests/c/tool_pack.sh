@@ -236,4 +236,13 @@ run 1 merge -q new.znippy one.znippy missing.znippy
 [ ! -e new.znippy ] || wrong "merge left half an archive"
 run 2 merge merged.znippy
 
+# A limit on the size of files is an error, and leaves nothing.
+mkdir limited
+checks=$((checks + 1))
+(ulimit -f 100 && exec "$znippy" pack -q parts/one limited/new.znippy) 2> err
+code=$?
+[ "$code" -eq 1 ] || wrong "a limit on the size of files ends packing with $code"
+grep -q 'File too large' err || wrong "a limit on the size of files isn't said to be one: $(cat err)"
+[ -z "$(ls -A limited)" ] || wrong "a limit on the size of files leaves $(ls -A limited)"
+
 finish
