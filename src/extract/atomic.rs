@@ -1,11 +1,12 @@
 //! The whole tree or nothing: restored into a sibling of the destination, which then takes its name by one rename.
 
+use std::cell::Cell;
 use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, RenameFlags};
+use rustix::fs::{CWD, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use crate::error::{Error, Result, Status, printable};
@@ -22,7 +23,12 @@ pub(super) struct Atomic {
     replaces: bool,
     temporary: Vec<u8>,
     sibling: PathBuf,
+    /// Descriptors that are kept for removing a tree, so that a want of them leaves nothing behind.
+    spare: Cell<Vec<OwnedFd>>,
 }
+
+/// Descriptors that removing a tree takes at the same time.
+const SPARE: usize = 4;
 
 impl Atomic {
     /// Looks at the destination; `None` where the options don't ask for this.
@@ -60,9 +66,12 @@ impl Atomic {
             return Err(Error::new(Status::InvalidArgument, why).with_path(&destination));
         };
         let parent = Root::open(directory)?;
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let spare = (0..SPARE).map(|_| rustix::fs::open(directory, flags, Mode::empty())).collect::<Result<_, _>>();
+        let spare = spare.map_err(|e| Error::os("can't open the destination's directory", e).with_path(directory))?;
         let temporary = parent.temporary_name(0);
         let sibling = directory.join(OsStr::from_bytes(&temporary));
-        Ok(Some(Atomic { parent, replaces, temporary, sibling, destination }))
+        Ok(Some(Atomic { parent, replaces, temporary, sibling, spare: Cell::new(spare), destination }))
     }
 
     /// Where to restore to.
@@ -74,6 +83,7 @@ impl Atomic {
     /// after this the new one survives a power cut.
     pub(super) fn commit(&self) -> Result<()> {
         let failed = |error: Error| error.with_path(&self.destination);
+        drop(self.spare.take());
         let readable = self.sync().map_err(failed).inspect_err(|_| self.abandon())?;
         let committed = self
             .commit_by(|| rustix::fs::renameat_with(CWD, &self.sibling, CWD, &self.destination, RenameFlags::EXCHANGE));
@@ -115,6 +125,7 @@ impl Atomic {
 
     /// After a failure: nothing of the new tree stays. That it can't be removed is no further error.
     pub(super) fn abandon(&self) {
+        drop(self.spare.take());
         let _ = remove_tree(&self.parent, &self.temporary);
     }
 
