@@ -123,7 +123,8 @@ def calls_of(work, *arguments, tool=None):
 
 def is_one_error(text):
     """One line for people, that says what is the matter; salvaging tells before it what is lost."""
-    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("znippy: lost ")]
+    told = ("znippy: lost ", "salvaged in part")
+    lines = [line for line in text.splitlines() if line.strip() and not any(part in line for part in told)]
     return len(lines) == 1 and lines[0].startswith("znippy: ") and "panick" not in text
 
 

@@ -50,7 +50,14 @@ timed "instructions and system calls" 300 scripts/count-instructions.sh
 timed "one archive from two users" 300 scripts/check-two-chroots.sh
 # Samples; the whole campaigns and their last results are in docs/RELIABILITY.md.
 timed "corruption, a sample" 300 scripts/campaign-corruption.sh 100
-timed "kills, a sample" 300 scripts/campaign-kill.sh 25
+timed "kills, a sample" 300 scripts/campaign-kill.sh 5
+timed "kills at system calls, a sample" 300 scripts/campaign-kill-calls.sh 2 40
+timed "power cuts, a sample" 300 scripts/campaign-power-cut.sh 33
+timed "power cuts without syncing, which must show" 300 scripts/campaign-power-cut.sh --no-sync 22
+timed "system call faults, a sample" 300 scripts/campaign-faults.sh 2 60
+timed "limits of the process" 300 scripts/campaign-limits.sh 32
+timed "special and changing sources, a sample" 300 scripts/campaign-sources.sh 100
+timed "soak, a sample" 300 scripts/campaign-soak.sh 1
 timed "full disk, a sample" 300 scripts/campaign-full-disk.sh 1024
 timed "kills of appending, a sample" 300 scripts/campaign-append-kill.sh 10 20
 timed "failing allocations, a sample" 300 scripts/campaign-memory.sh 12

@@ -136,7 +136,16 @@ impl<'a> Pruner<'a> {
 /// Removes a name and everything below it, whatever the modes. A failure that was one of the moment is made good by
 /// trying again.
 pub(super) fn remove_tree(root: &Root, path: &[u8]) -> Result<u64> {
-    let again = || remove(root, path, How { delete: true, force: true }, |_| true, |_| true, |_| {});
+    let again = || {
+        let removed = remove(root, path, How { delete: true, force: true }, |_| true, |_| true, |_| {})?;
+        // What vanished on the way, or was put in meanwhile, may have left something.
+        let (parent, name) = path::split(path);
+        match root.directory(parent)?.status(name) {
+            Err(Errno::NOENT) => Ok(removed),
+            Ok(_) => Err(Error::os("can't delete it", Errno::NOTEMPTY).with_entry(path)),
+            Err(errno) => Err(Error::os("can't delete it", errno).with_entry(path)),
+        }
+    };
     again().or_else(|_| again())
 }
 
