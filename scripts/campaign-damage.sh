@@ -10,7 +10,7 @@ out=$(mktemp)
 trap 'rm -f "$out"' EXIT
 code=0
 # Optimised, with the checks for overflow and the assertions of a build for tests.
-CARGO_PROFILE_DEV_OPT_LEVEL=2 cargo test --quiet --locked --test damage_is_detected -- --ignored --nocapture > "$out" 2>&1 ||
+CARGO_PROFILE_DEV_OPT_LEVEL=2 cargo test --quiet --locked --test read damage_is_detected -- --ignored --nocapture > "$out" 2>&1 ||
     code=$?
 # What the test harness writes may stand before a line of ours.
 grep -o 'damage: .*' "$out" || cat "$out" >&2
