@@ -70,7 +70,7 @@ impl Root {
     /// `ELOOP`, `ENOTDIR` or `EXDEV` where a component is a symbolic link, no directory or leads outside.
     pub(crate) fn open(&self, path: &[u8], access: Access) -> rustix::io::Result<OwnedFd> {
         if path.is_empty() {
-            return rustix::fs::openat(&self.directory, c".", access.flags(), Mode::empty());
+            return crate::sys::openat(&self.directory, c".", access.flags(), Mode::empty());
         }
         let mut from: Option<OwnedFd> = None;
         let mut rest = path;
@@ -128,7 +128,7 @@ fn walk(start: BorrowedFd<'_>, path: &[u8], access: Access) -> rustix::io::Resul
         component(name)?;
         let access = if components.peek().is_some() { Access::Handle } else { access };
         let parent = current.as_ref().map_or(start, AsFd::as_fd);
-        current = Some(rustix::fs::openat(parent, name, access.flags(), Mode::empty())?);
+        current = Some(crate::sys::openat(parent, name, access.flags(), Mode::empty())?);
     }
     current.ok_or(Errno::INVAL)
 }

@@ -1,7 +1,12 @@
-//! The few system calls that rustix lacks, and the one allocation that the standard library does. The only `unsafe`
-//! outside the C facade.
+//! The few system calls that rustix lacks, those that are tried again when they are interrupted, and the one allocation that
+//! the standard library does. The only `unsafe` outside the C facade.
 
 use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::io::retry_on_intr;
+use rustix::path::Arg;
 
 #[cfg(feature = "openzl")]
 pub(crate) mod openzl;
@@ -27,7 +32,7 @@ pub(crate) fn zeroed(len: usize) -> Option<Vec<u8>> {
 pub(crate) fn take_umask_away() -> Option<u32> {
     // SAFETY: changes no memory; from then on this thread alone has the mask that is changed below.
     let own = unsafe { libc::unshare(libc::CLONE_FS) } == 0;
-    own.then(|| rustix::process::umask(rustix::fs::Mode::empty()).as_raw_mode())
+    own.then(|| rustix::process::umask(Mode::empty()).as_raw_mode())
 }
 
 /// A thread's signal mask.
@@ -52,4 +57,19 @@ pub(crate) fn restore_signals(mask: &SignalMask) {
     unsafe {
         libc::pthread_sigmask(libc::SIG_SETMASK, &raw const mask.0, std::ptr::null_mut());
     }
+}
+
+/// Opens a path. An interruption, as file systems behind a network or a process may give it, doesn't show.
+pub(crate) fn open<P: Arg>(path: P, flags: OFlags, mode: Mode) -> rustix::io::Result<OwnedFd> {
+    openat(CWD, path, flags, mode)
+}
+
+/// Opens a path relative to a directory; an interruption doesn't show.
+pub(crate) fn openat<P: Arg, D: AsFd>(directory: D, path: P, flags: OFlags, mode: Mode) -> rustix::io::Result<OwnedFd> {
+    path.into_with_c_str(|path| retry_on_intr(|| rustix::fs::openat(&directory, path, flags, mode)))
+}
+
+/// Gives a file another size; an interruption doesn't show.
+pub(crate) fn ftruncate<F: AsFd>(file: F, size: u64) -> rustix::io::Result<()> {
+    retry_on_intr(|| rustix::fs::ftruncate(&file, size))
 }

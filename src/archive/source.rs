@@ -52,7 +52,7 @@ impl FileSource {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
         let named = |error: Error| error.with_path(path);
         let file =
-            rustix::fs::open(path, flags, Mode::empty()).map_err(|e| named(Error::os("can't open the archive", e)))?;
+            crate::sys::open(path, flags, Mode::empty()).map_err(|e| named(Error::os("can't open the archive", e)))?;
         FileSource::from_file(File::from(file)).map(|source| source.named(path)).map_err(named)
     }
 

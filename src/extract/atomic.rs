@@ -67,7 +67,7 @@ impl Atomic {
         };
         let parent = Root::open(directory)?;
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let spare = (0..SPARE).map(|_| rustix::fs::open(directory, flags, Mode::empty())).collect::<Result<_, _>>();
+        let spare = (0..SPARE).map(|_| crate::sys::open(directory, flags, Mode::empty())).collect::<Result<_, _>>();
         let spare = spare.map_err(|e| Error::os("can't open the destination's directory", e).with_path(directory))?;
         let temporary = parent.temporary_name(0);
         let sibling = directory.join(OsStr::from_bytes(&temporary));

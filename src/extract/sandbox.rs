@@ -41,7 +41,7 @@ impl Root {
         };
         // The caller's own path may lead through links; below it none is followed.
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let handle = rustix::fs::open(destination, flags, Mode::empty()).map_err(|errno| {
+        let handle = crate::sys::open(destination, flags, Mode::empty()).map_err(|errno| {
             let action = if errno == Errno::NOTDIR { "the destination is not a directory" } else { "can't open it" };
             Error::os(action, errno).with_path(destination)
         })?;
@@ -55,7 +55,7 @@ impl Root {
     /// Opens a directory if it exists; nothing is made.
     pub(super) fn existing(directory: &Path) -> Result<Option<Root>> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let handle = match rustix::fs::open(directory, flags, Mode::empty()) {
+        let handle = match crate::sys::open(directory, flags, Mode::empty()) {
             Err(Errno::NOENT) => return Ok(None),
             handle => handle.map_err(|errno| Error::os("can't open the directory", errno).with_path(directory))?,
         };
@@ -186,7 +186,7 @@ impl Directory {
     /// Opens a directory in this one.
     pub(super) fn open_directory(&self, name: &[u8]) -> rustix::io::Result<Directory> {
         component(name)?;
-        rustix::fs::openat(&self.0, name, Access::Handle.flags(), Mode::empty()).map(Directory)
+        crate::sys::openat(&self.0, name, Access::Handle.flags(), Mode::empty()).map(Directory)
     }
 
     /// Makes a directory; where one is there already, its mode comes back. A link to a directory is not one.
@@ -218,7 +218,7 @@ impl Directory {
     /// Makes a new file under a name that nothing has. It is removed again unless it is kept.
     pub(super) fn create<'d>(&'d self, name: Cow<'d, [u8]>, mode: u32) -> Result<NewFile<'d>> {
         checked(&name)?;
-        let file = rustix::fs::openat(&self.0, &*name, NEW_FILE, Mode::from_raw_mode(mode))
+        let file = crate::sys::openat(&self.0, &*name, NEW_FILE, Mode::from_raw_mode(mode))
             .map_err(|errno| creation_error("can't create the file", errno))?;
         Ok(NewFile::new(file, Leftover::new(self, name)))
     }
@@ -228,7 +228,7 @@ impl Directory {
         checked(name)?;
         let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let failed = |errno| Error::os("can't open the unfinished file again", errno);
-        let file = rustix::fs::openat(&self.0, name, flags, Mode::empty()).map_err(failed)?;
+        let file = crate::sys::openat(&self.0, name, flags, Mode::empty()).map_err(failed)?;
         if Identity::of(&rustix::fs::fstat(&file).map_err(failed)?) != identity {
             return Err(Error::refused(Status::UnsafePath, "sandbox.swapped", "the unfinished file was replaced"));
         }
@@ -240,7 +240,7 @@ impl Directory {
     pub(super) fn reopen_to_read(&self, name: &[u8], identity: Identity) -> Option<OwnedFd> {
         component(name).ok()?;
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(&self.0, name, flags, Mode::empty()).ok()?;
+        let file = crate::sys::openat(&self.0, name, flags, Mode::empty()).ok()?;
         (Identity::of_open(file.as_fd()).ok()? == identity).then_some(file)
     }
 
@@ -262,7 +262,7 @@ impl Directory {
         rustix::fs::mknodat(&self.0, name, FileType::Fifo, Mode::from_raw_mode(0o600), 0).map_err(failed)?;
         // For reading and writing: neither end then waits for the other.
         let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let fifo = rustix::fs::openat(&self.0, name, flags, Mode::empty()).map_err(failed)?;
+        let fifo = crate::sys::openat(&self.0, name, flags, Mode::empty()).map_err(failed)?;
         let status = rustix::fs::fstat(&fifo).map_err(failed)?;
         if FileType::from_raw_mode(status.st_mode) != FileType::Fifo {
             return Err(Error::refused(Status::UnsafePath, "sandbox.swapped", "the new FIFO was replaced"));
@@ -324,7 +324,7 @@ impl Directory {
     pub(super) fn open_existing(&self, name: &[u8]) -> Option<Existing> {
         component(name).ok()?;
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(&self.0, name, flags, Mode::empty()).ok()?;
+        let file = crate::sys::openat(&self.0, name, flags, Mode::empty()).ok()?;
         let status = rustix::fs::fstat(&file).ok()?;
         (FileType::from_raw_mode(status.st_mode) == FileType::RegularFile).then(|| Existing::new(file))
     }
@@ -340,8 +340,8 @@ impl Directory {
         checked(name)?;
         let failed = |errno| Error::os("can't make the directory writable", errno);
         let mode = Mode::from_raw_mode((mode & 0o7777) | 0o700);
-        let handle = rustix::fs::openat(&self.0, name, Access::Handle.flags(), Mode::empty()).map_err(failed)?;
-        match rustix::fs::openat(&self.0, name, Access::Read.flags(), Mode::empty()) {
+        let handle = crate::sys::openat(&self.0, name, Access::Handle.flags(), Mode::empty()).map_err(failed)?;
+        match crate::sys::openat(&self.0, name, Access::Read.flags(), Mode::empty()) {
             Ok(readable) if file::same(&handle, &readable) => rustix::fs::fchmod(&readable, mode).map_err(failed),
             Ok(_) => Err(Error::refused(Status::UnsafePath, "sandbox.swapped", "the directory was replaced")),
             // It can't be opened for reading either; the handle's own name in /proc is no link that could change.

@@ -59,7 +59,7 @@ impl Existing {
     pub(super) fn open(path: &Path, options: &Options) -> Result<Existing> {
         let named = |error: Error| error.with_path(path);
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-        let file = rustix::fs::open(path, flags, Mode::empty())
+        let file = crate::sys::open(path, flags, Mode::empty())
             .map_err(|errno| named(Error::os("can't open the archive", errno)))?;
         let file = File::from(file);
         let copy = file.try_clone().map_err(|error| named(Error::io("can't open the archive", &error)))?;

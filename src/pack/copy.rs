@@ -17,9 +17,9 @@ pub(super) fn clone_or_copy(from: &File, to: BorrowedFd<'_>, len: u64, reporter:
     let failed = |errno| Error::os("can't copy the archive", errno);
     // The whole file is cloned, since a range would have to end on a block of the file system; then it is cut.
     match rustix::fs::ioctl_ficlone(to, from) {
-        Ok(()) => return rustix::fs::ftruncate(to, len).map_err(failed),
+        Ok(()) => return crate::sys::ftruncate(to, len).map_err(failed),
         // Another file system, or one that can't: there are many ways to say so.
-        Err(_) => rustix::fs::ftruncate(to, 0).map_err(failed)?,
+        Err(_) => crate::sys::ftruncate(to, 0).map_err(failed)?,
     }
     let mut done = 0;
     while done < len {

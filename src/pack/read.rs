@@ -363,7 +363,7 @@ fn read_checked(directory: BorrowedFd<'_>, name: &[u8], record: &Record, offset:
     // O_NONBLOCK: if a FIFO has taken the file's place since the scan, opening it must not wait for a writer.
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     let file =
-        rustix::fs::openat(directory, name, flags, Mode::empty()).map_err(|e| vanished("can't open the file", e))?;
+        crate::sys::openat(directory, name, flags, Mode::empty()).map_err(|e| vanished("can't open the file", e))?;
     let mut stat = None;
     if bytes.len() >= holes::MIN_HOLE {
         stat = Some(rustix::fs::fstat(&file).map_err(|e| Error::os("can't look at the file", e))?);

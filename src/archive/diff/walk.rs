@@ -60,7 +60,7 @@ impl Tree {
     /// Opens a directory; the caller's own path may lead through links.
     pub(super) fn open(directory: &Path) -> Result<Tree> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let handle = rustix::fs::open(directory, flags, Mode::empty())
+        let handle = crate::sys::open(directory, flags, Mode::empty())
             .map_err(|errno| Error::os("can't open the directory", errno).with_path(directory))?;
         Ok(Tree { root: Root::new(handle) })
     }
@@ -97,7 +97,7 @@ impl Tree {
         let (parent, name) = path::split(path);
         let directory = self.root.open(parent, Access::Handle)?;
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        rustix::fs::openat(&directory, name, flags, Mode::empty())
+        crate::sys::openat(&directory, name, flags, Mode::empty())
     }
 
     fn list(&self, path: &[u8]) -> Result<Vec<Pending>> {

@@ -189,5 +189,5 @@ pub(in crate::extract) fn write_at(file: BorrowedFd<'_>, mut bytes: &[u8], mut o
 
 /// Gives a file its size; what is not written then is a hole.
 pub(in crate::extract) fn set_size(file: BorrowedFd<'_>, size: u64) -> Result<()> {
-    rustix::fs::ftruncate(file, size).map_err(|errno| Error::os("can't set the file's size", errno))
+    crate::sys::ftruncate(file, size).map_err(|errno| Error::os("can't set the file's size", errno))
 }

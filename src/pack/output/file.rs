@@ -41,7 +41,7 @@ impl FileOutput {
         })?;
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let directory = rustix::fs::open(parent, flags, Mode::empty())
+        let directory = crate::sys::open(parent, flags, Mode::empty())
             .map_err(|e| Error::os("can't open the directory of the archive", e).with_path(parent))?;
         let name = name.as_bytes().to_vec();
         check_name(&directory, &name, overwrite).map_err(named)?;
@@ -163,7 +163,7 @@ fn check_name(directory: &OwnedFd, name: &[u8], overwrite: Overwrite) -> Result<
 fn create_file(directory: &OwnedFd, name: &[u8]) -> Result<(OwnedFd, Option<Vec<u8>>)> {
     let mode = Mode::from_raw_mode(0o666);
     let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
-    if let Ok(file) = rustix::fs::openat(directory, c".", flags, mode) {
+    if let Ok(file) = crate::sys::openat(directory, c".", flags, mode) {
         // Naming it later goes through /proc, which a chroot may lack.
         if rustix::fs::statat(CWD, proc_path(&file), AtFlags::empty()).is_ok() {
             return Ok((file, None));
@@ -172,7 +172,7 @@ fn create_file(directory: &OwnedFd, name: &[u8]) -> Result<(OwnedFd, Option<Vec<
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     for _ in 0..16 {
         let temporary = temporary_name(name);
-        match rustix::fs::openat(directory, &*temporary, flags, mode) {
+        match crate::sys::openat(directory, &*temporary, flags, mode) {
             Ok(file) => return Ok((file, Some(temporary))),
             Err(Errno::EXIST) => {}
             Err(error) => return Err(Error::os("can't create the archive", error)),

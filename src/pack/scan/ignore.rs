@@ -87,7 +87,7 @@ fn read(directory: BorrowedFd<'_>, name: &[u8]) -> Result<Option<Vec<u8>>> {
         Err(errno) => return Err(failed(errno)),
     }
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let file = rustix::fs::openat(directory, name, flags, Mode::empty()).map_err(failed)?;
+    let file = crate::sys::openat(directory, name, flags, Mode::empty()).map_err(failed)?;
     let mut bytes = zeroed(MOST_BYTES + 1)?;
     let mut len = 0;
     while len < bytes.len() {

@@ -56,7 +56,7 @@ impl XattrReader {
         };
         let flags = flags | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let failed = |errno| Error::os("can't open it to read its extended attributes", errno);
-        let file = rustix::fs::openat(directory, name, flags, Mode::empty()).map_err(failed)?;
+        let file = crate::sys::openat(directory, name, flags, Mode::empty()).map_err(failed)?;
         let opened = rustix::fs::fstat(&file).map_err(failed)?;
         if (opened.st_dev, opened.st_ino) != (stat.st_dev, stat.st_ino) {
             return Err(Error::new(Status::Changed, "it was replaced while the tree was being scanned"));

@@ -23,7 +23,7 @@ impl Writer {
         // O_NONBLOCK: opening a FIFO must not wait for a writer.
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
         let file =
-            rustix::fs::open(source, flags, Mode::empty()).map_err(|e| named(Error::os("can't open the file", e)))?;
+            crate::sys::open(source, flags, Mode::empty()).map_err(|e| named(Error::os("can't open the file", e)))?;
         let look = |file: &File| rustix::fs::fstat(file).map_err(|e| Error::os("can't look at the file", e));
         let file = File::from(file);
         let before = look(&file).map_err(named)?;

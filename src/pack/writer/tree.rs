@@ -26,7 +26,7 @@ impl Writer {
             path::check(prefix).map_err(|error| error.with_entry(prefix))?;
         }
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let directory = rustix::fs::open(source, flags, Mode::empty())
+        let directory = crate::sys::open(source, flags, Mode::empty())
             .map_err(|e| Error::os("can't open the directory to pack", e).with_path(source))?;
         let stat =
             rustix::fs::fstat(&directory).map_err(|e| Error::os("can't look at the directory", e).with_path(source))?;
