@@ -35,7 +35,7 @@ def point(number, name, call, when):
     place = os.path.join(work, f"place{number}")
     out, job = corpus.prepare(name, place), jobs[name]
     log = os.path.join(work, f"log{number}")
-    inject = ["strace", "-f", "-qq", "--seccomp-bpf", "-o", log, "-e", f"trace={call}", "-e", f"inject={call}:signal=KILL:when={when}"]
+    inject = ["strace", "-f", "-qq", "-o", log, "-e", f"trace={call}", "-e", f"inject={call}:signal=KILL:when={when}"]
     code, text = run(*job.arguments(out), prefix=inject, tool=tools[name])
     os.unlink(log)
     found, problems = state(out), []

@@ -138,7 +138,7 @@ def use_static_tool(work):
     files = [os.path.join(sources, name) for name in sorted(os.listdir(sources)) if name.endswith(".c")]
     tool = os.path.join(work, "znippy-static")
     command = ["cc", "-static", "-O1", "-std=c11", "-D_XOPEN_SOURCE=700", "-I" + os.path.join(root, "include"), *files,
-               os.path.join(sources, "foreign", "import.c"), library, "-lpthread", "-ldl", "-lm", "-o", tool]
+               *(os.path.join(sources, "foreign", name) for name in ("import.c", "late.c", "limits.c")), library, "-lpthread", "-ldl", "-lm", "-o", tool]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode == 0:
         campaign_support.TOOL = tool

@@ -18,9 +18,9 @@ pub use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 #[cfg(not(feature = "schedules"))]
 pub use once_cell::sync::OnceCell;
 #[cfg(not(feature = "schedules"))]
-pub use queues::{Either, Two};
+pub use queues::Two;
 #[cfg(feature = "schedules")]
-pub use schedules::{Either, OnceCell, Receiver, RecvTimeoutError, Sender, Two, atomic, unbounded};
+pub use schedules::{OnceCell, Receiver, RecvTimeoutError, Sender, Two, atomic, unbounded};
 #[cfg(not(feature = "schedules"))]
 pub use std::sync::atomic;
 
@@ -36,6 +36,14 @@ use std::thread;
 use crate::error::{Error, Result, Status};
 use crate::progress::Reporter;
 use crate::sys;
+
+/// What came from one of two queues.
+pub enum Either<A, B> {
+    /// From the first.
+    First(A),
+    /// From the second.
+    Second(B),
+}
 
 /// Stack of a worker. The deepest user is zstd, which keeps its state on the heap.
 const STACK_BYTES: usize = 1 << 20;

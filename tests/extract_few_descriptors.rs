@@ -6,15 +6,15 @@ mod extract_support;
 
 use extract_support::{Builder, noise};
 use znippy::extract::extract_all;
+use znippy::format::row::{Attributes, EntryKind};
 use znippy::options::{Key, Options};
 
 use std::sync::Mutex;
 
-/// The limit is the process's, so one test at a time.
+/// The limit is the process's, so one test at a time has it.
 static LIMIT: Mutex<()> = Mutex::new(());
 
 fn with_descriptors<T>(most: u64, job: impl FnOnce() -> T) -> T {
-    let _alone = LIMIT.lock().unwrap();
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     let low = rustix::process::Rlimit { current: Some(most), maximum: limit.maximum };
     rustix::process::setrlimit(rustix::process::Resource::Nofile, low).unwrap();
@@ -25,6 +25,7 @@ fn with_descriptors<T>(most: u64, job: impl FnOnce() -> T) -> T {
 
 #[test]
 fn an_atomic_extraction_with_too_few_descriptors_leaves_nothing_behind() {
+    let _alone = LIMIT.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     let mut builder = Builder::new();
     for i in 0..20 {
         builder.file(&format!("a/b/c{i:02}/file"), &noise(i, 3000));
@@ -53,7 +54,27 @@ fn an_atomic_extraction_with_too_few_descriptors_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_fifo_that_can_not_be_opened_is_removed() {
+    let _alone = LIMIT.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let mut builder = Builder::new();
+    let attributes = Attributes { mode: Some(0o644), ..Attributes::default() };
+    builder.entry(b"fifo", EntryKind::Fifo, attributes);
+    let archive = builder.archive();
+    let root = tempfile::tempdir().unwrap();
+    let mut options = Options::new();
+    options.set(Key::Threads, 1).unwrap().set(Key::Overwrite, 1).unwrap();
+    extract_all(&archive, root.path(), &options).unwrap();
+    let mut failed = 0;
+    for most in 3..40 {
+        failed += u32::from(with_descriptors(most, || extract_all(&archive, root.path(), &options)).is_err());
+        assert_eq!(extract_support::names(root.path()), ["fifo"], "{most} descriptors");
+    }
+    assert!((1..37).contains(&failed), "{failed}");
+}
+
+#[test]
 fn eight_threads_work_with_64_descriptors() {
+    let _alone = LIMIT.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     let mut builder = Builder::new();
     for i in 0..600 {
         builder.sparse(&format!("d{i:03}/big"), 4000, &[(0, &noise(i, 1000)), (2000, &noise(i + 1, 1000))]);

@@ -201,11 +201,13 @@ struct Tools {
     decompressor: Decompressor,
     stored: Vec<u8>,
     block: Vec<u8>,
+    /// The blob whose bytes `block` has.
+    loaded: Option<usize>,
 }
 
 impl Tools {
     fn new() -> Result<Tools> {
-        Ok(Tools { decompressor: Decompressor::new()?, stored: Vec::new(), block: Vec::new() })
+        Ok(Tools { decompressor: Decompressor::new()?, stored: Vec::new(), block: Vec::new(), loaded: None })
     }
 }
 
@@ -280,14 +282,10 @@ impl Job<'_> {
         hasher: &mut blake3::Hasher,
     ) -> Result<()> {
         let mut at = range.start;
-        let mut loaded = None;
         let first = file.slices.partition_point(|(start, slice)| start.saturating_add(slice.len.into()) <= range.start);
         for (start, slice) in file.slices.iter().skip(first).take_while(|(start, _)| *start < range.end) {
             self.stop.check()?;
-            if loaded != Some(slice.blob) {
-                self.load(tools, slice.blob as usize, true).map_err(|error| self.name(error, Some(slice)))?;
-                loaded = Some(slice.blob);
-            }
+            self.load(tools, slice.blob as usize, true).map_err(|error| self.name(error, Some(slice)))?;
             let (from, to) = (at.max(*start), range.end.min(start.saturating_add(slice.len.into())));
             hash_zeros(hasher, from.saturating_sub(at), &self.stop)?;
             let bytes = tools.block.get(range_of(slice)).unwrap_or_default();
@@ -298,8 +296,12 @@ impl Job<'_> {
         hash_zeros(hasher, range.end.saturating_sub(at), &self.stop)
     }
 
-    /// Reads a blob, checks its stored bytes and, where `decode` says so, decodes it.
+    /// Reads a blob, checks its stored bytes and, where `decode` says so, decodes it, unless it is the one that was decoded
+    /// last: an index may ask for the same block again and again.
     fn load(&self, tools: &mut Tools, number: usize, decode: bool) -> Result<()> {
+        if decode && tools.loaded == Some(number) {
+            return Ok(());
+        }
         let missing = || Error::new(Status::Panic, "there is no blob of this number");
         let blob = self.table.get(number).ok_or_else(missing)?;
         let stored_len = in_memory(blob.stored);
@@ -315,14 +317,17 @@ impl Job<'_> {
         if !decode {
             return Ok(());
         }
+        tools.loaded = None;
         tools.block.clear();
         crate::error::reserve(&mut tools.block, in_memory(blob.decoded))?;
         if self.check.codecs.get(number) == Some(&Some(CODEC_STORED)) {
             tools.block.extend_from_slice(stored);
-            return Ok(());
+        } else {
+            tools.block.resize(in_memory(blob.decoded), 0);
+            tools.decompressor.decompress(stored, &mut tools.block)?;
         }
-        tools.block.resize(in_memory(blob.decoded), 0);
-        tools.decompressor.decompress(stored, &mut tools.block)
+        tools.loaded = Some(number);
+        Ok(())
     }
 
     /// The bytes of a slice, which match its checksum.

@@ -260,10 +260,12 @@ impl Directory {
         checked(name)?;
         let failed = |errno| creation_error("can't make the FIFO", errno);
         rustix::fs::mknodat(&self.0, name, FileType::Fifo, Mode::from_raw_mode(0o600), 0).map_err(failed)?;
+        let leftover = Leftover::new(self, Cow::Borrowed(name));
         // For reading and writing: neither end then waits for the other.
         let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let fifo = crate::sys::openat(&self.0, name, flags, Mode::empty()).map_err(failed)?;
         let status = rustix::fs::fstat(&fifo).map_err(failed)?;
+        leftover.keep();
         if FileType::from_raw_mode(status.st_mode) != FileType::Fifo {
             return Err(Error::refused(Status::UnsafePath, "sandbox.swapped", "the new FIFO was replaced"));
         }

@@ -2,13 +2,7 @@
 
 use crossbeam_channel::{Receiver, Select};
 
-/// What came from one of two queues.
-pub enum Either<A, B> {
-    /// From the first.
-    First(A),
-    /// From the second.
-    Second(B),
-}
+use super::Either;
 
 /// Receives from two queues, from the first where both have something.
 pub struct Two<'a, A, B> {

@@ -13,6 +13,8 @@ pub use shuttle::thread;
 use shuttle::rand::RngCore;
 use shuttle::sync::{Condvar, Mutex, MutexGuard};
 
+use super::Either;
+
 thread_local! {
     /// Receivers of two queues forget who has called them while they looked: for the test that such a defect is found.
     pub static LOSE_WAKE_UPS: Cell<bool> = const { Cell::new(false) };
@@ -181,14 +183,6 @@ impl<T> Drop for Receiver<T> {
         });
         drop(gone);
     }
-}
-
-/// What came from one of two queues.
-pub enum Either<A, B> {
-    /// From the first.
-    First(A),
-    /// From the second.
-    Second(B),
 }
 
 /// Receives from two queues, from the first where both have something.
