@@ -2,7 +2,7 @@
 #
 #   runtime      libznippy.so.0.1.0 and the name that programs ask the loader for
 #   development  headers, libznippy.so, libznippy.a, znippy.pc, the CMake package
-#   tools        znippy, its man page and its completion for bash
+#   tools        znippy, the program its convert runs in, its man page and its completion for bash
 
 include(CMakePackageConfigHelpers)
 
@@ -12,7 +12,7 @@ set(znippy_completion_dir "${CMAKE_INSTALL_DATADIR}/bash-completion/completions"
 # Notes which directories installation makes, so that uninstallation can take them away again. Comes first.
 set(ZNIPPY_INSTALL_DIRS
   "${CMAKE_INSTALL_INCLUDEDIR}/znippy" "${znippy_cmake_dir}" "${CMAKE_INSTALL_LIBDIR}/pkgconfig"
-  "${CMAKE_INSTALL_BINDIR}" "${CMAKE_INSTALL_MANDIR}/man1" "${znippy_completion_dir}")
+  "${CMAKE_INSTALL_BINDIR}" "${CMAKE_INSTALL_LIBEXECDIR}/znippy" "${CMAKE_INSTALL_MANDIR}/man1" "${znippy_completion_dir}")
 configure_file(cmake/note-directories.cmake.in note-directories.cmake @ONLY)
 install(SCRIPT "${PROJECT_BINARY_DIR}/note-directories.cmake" ALL_COMPONENTS)
 
@@ -85,6 +85,12 @@ if(ZNIPPY_BUILD_TOOL)
   file(RELATIVE_PATH to_library "${CMAKE_INSTALL_FULL_BINDIR}" "${CMAKE_INSTALL_FULL_LIBDIR}")
   set_target_properties(znippy_tool PROPERTIES INSTALL_RPATH "$ORIGIN/${to_library}")
   install(TARGETS znippy_tool RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}" COMPONENT tools)
+  if(TARGET znippy_converter)
+    set(converter_dir "${CMAKE_INSTALL_FULL_LIBEXECDIR}/znippy")
+    file(RELATIVE_PATH to_library "${converter_dir}" "${CMAKE_INSTALL_FULL_LIBDIR}")
+    set_target_properties(znippy_converter PROPERTIES INSTALL_RPATH "$ORIGIN/${to_library}")
+    install(TARGETS znippy_converter RUNTIME DESTINATION "${CMAKE_INSTALL_LIBEXECDIR}/znippy" COMPONENT tools)
+  endif()
   install(FILES packaging/znippy.1 DESTINATION "${CMAKE_INSTALL_MANDIR}/man1" COMPONENT tools)
   install(FILES packaging/bash-completion.sh DESTINATION "${znippy_completion_dir}" RENAME znippy COMPONENT tools)
 endif()

@@ -10,7 +10,7 @@
  *   cat.c       cat, and unpack --to-stdout
  *   diff.c      diff
  *   info.c      info
- *   convert.c   convert;  foreign/  tar and zip for it
+ *   convert.c   convert;  converter.c  the program it runs in;  foreign/  tar and zip for it
  *   progress.c  the bar on a terminal
  *   report.c    the counts of a finished job
  *   output.c    standard output, and errors as one line each
@@ -151,6 +151,9 @@ int run_info(const struct request *request);
 /* Help on everything, on a command, or on "options"; a usage error for other topics. */
 int help_print(const char *topic);
 int version_print(void);
+
+/* Goes on as the program that converts, with the same words; comes back where the tool has none, or it can't be run. */
+void converter_become(char **words);
 
 /* The job of convert: reads the first operand, writes the second, and prints the tree digest. */
 znippy_status convert_archive(const struct request *request, znippy_stats *stats, znippy_error **error);

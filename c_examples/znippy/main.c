@@ -163,6 +163,9 @@ static int dispatch(int count, char **words) {
 }
 
 int main(int argc, char **argv) {
+    if (argc > 1 && strcmp(argv[1], "convert") == 0) {
+        converter_become(argv);
+    }
     if (!output_prepare()) {
         return CODE_FAILED;
     }

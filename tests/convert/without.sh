@@ -1,5 +1,5 @@
 #!/bin/sh
-# The tool builds without libarchive, without libzip and without both; what it then can't convert it says, and nothing is
+# The tool converts in a program of its own where it has one, builds without libarchive, without libzip and without both; what it then can't convert it says, and nothing is
 # left; what it still can, it does.
 #
 # usage: without.sh C_COMPILER DIRECTORY_OF_LIBZNIPPY      77 where libarchive or libzip is missing
@@ -27,6 +27,8 @@ build neither
 build tar -DZNIPPY_WITH_LIBARCHIVE "$foreign/from_tar.c" "$foreign/to_tar.c" "$foreign/tree_order.c" "$foreign/acl.c" \
     "$foreign/gzip.c" $(pkg-config --cflags --libs libarchive zlib)
 # shellcheck disable=SC2046
+build split '-DZNIPPY_CONVERTER="part/of/convert"'
+# shellcheck disable=SC2046
 build zip -DZNIPPY_WITH_LIBZIP "$foreign/from_zip.c" $(pkg-config --cflags --libs libzip zlib)
 
 mkdir "$work/tree"
@@ -52,8 +54,17 @@ for tool in neither zip; do
     refused $tool a.znippy - libarchive
 done
 for tool in neither tar; do refused $tool a.zip "$work/new" libzip; done
+mkdir -p "$work/part/of"
+ln "$work/tar" "$work/part/of/convert"
+converted split a.tar
+# The part that has libarchive is gone, or was never installed.
+mv "$work/part" "$work/elsewhere"
+if "$work/split" convert "$work/a.tar" "$work/new" > "$work/out" 2> "$work/said"; then fail "split converts by itself"; fi
+grep -q "takes libarchive, and the part.*part/of/convert" "$work/said" || fail "split: $(cat "$work/said")"
+converted split a.znippy
+
 converted tar a.tar
 converted zip a.zip
 for tool in neither tar zip; do converted $tool a.znippy; done
 "$work/tar" convert -q "$work/a.znippy" - | tar -tf - | grep -q '^file$' || fail "no tar comes out"
-echo "the tool builds and works without libarchive, without libzip, and without both"
+echo "the tool works with the program that converts and without, and without libarchive, without libzip, and without both"
