@@ -81,15 +81,21 @@ install(FILES "${PROJECT_BINARY_DIR}/znippy-config.cmake" "${PROJECT_BINARY_DIR}
   DESTINATION "${znippy_cmake_dir}" COMPONENT development)
 
 if(ZNIPPY_BUILD_TOOL)
-  # Finds the library beside itself, wherever the tree is moved; distributions switch that off.
-  file(RELATIVE_PATH to_library "${CMAKE_INSTALL_FULL_BINDIR}" "${CMAKE_INSTALL_FULL_LIBDIR}")
-  set_target_properties(znippy_tool PROPERTIES INSTALL_RPATH "$ORIGIN/${to_library}")
-  install(TARGETS znippy_tool RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}" COMPONENT tools)
+  # A program finds the library beside itself, wherever the tree is moved; distributions switch that off. Where the build has the same
+  # places, it is linked with that path at once: paths that CMake rewrites end in an empty one, which is the current directory.
+  function(znippy_install_program target full_dir dir built_dir)
+    file(RELATIVE_PATH to_library "${full_dir}" "${CMAKE_INSTALL_FULL_LIBDIR}")
+    file(RELATIVE_PATH to_built "${PROJECT_BINARY_DIR}/${built_dir}" "${ZNIPPY_LIB_DIR}")
+    set_target_properties(${target} PROPERTIES INSTALL_RPATH "$ORIGIN/${to_library}")
+    if(to_library STREQUAL to_built AND NOT CMAKE_SKIP_INSTALL_RPATH)
+      set_target_properties(${target} PROPERTIES BUILD_WITH_INSTALL_RPATH ON)
+    endif()
+    install(TARGETS ${target} RUNTIME DESTINATION "${dir}" COMPONENT tools)
+  endfunction()
+  znippy_install_program(znippy_tool "${CMAKE_INSTALL_FULL_BINDIR}" "${CMAKE_INSTALL_BINDIR}" bin)
   if(TARGET znippy_converter)
-    set(converter_dir "${CMAKE_INSTALL_FULL_LIBEXECDIR}/znippy")
-    file(RELATIVE_PATH to_library "${converter_dir}" "${CMAKE_INSTALL_FULL_LIBDIR}")
-    set_target_properties(znippy_converter PROPERTIES INSTALL_RPATH "$ORIGIN/${to_library}")
-    install(TARGETS znippy_converter RUNTIME DESTINATION "${CMAKE_INSTALL_LIBEXECDIR}/znippy" COMPONENT tools)
+    znippy_install_program(znippy_converter
+      "${CMAKE_INSTALL_FULL_LIBEXECDIR}/znippy" "${CMAKE_INSTALL_LIBEXECDIR}/znippy" libexec/znippy)
   endif()
   install(FILES packaging/znippy.1 DESTINATION "${CMAKE_INSTALL_MANDIR}/man1" COMPONENT tools)
   install(FILES packaging/bash-completion.sh DESTINATION "${znippy_completion_dir}" RENAME znippy COMPONENT tools)
