@@ -7,11 +7,13 @@
 //! All that threads wait for each other by comes from here, so that the feature `schedules` can put in its place what
 //! scripts/campaign-schedules.sh decides the order of.
 
+mod ahead;
 #[cfg(not(feature = "schedules"))]
 mod queues;
 #[cfg(feature = "schedules")]
 pub mod schedules;
 
+pub use ahead::{Ahead, ahead};
 #[cfg(not(feature = "schedules"))]
 pub use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 /// A value that is made by the first who asks while the others wait. Not the standard library's, see [`Mutex`].

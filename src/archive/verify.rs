@@ -7,7 +7,7 @@ use std::time::Instant;
 use crate::archive::Archive;
 use crate::archive::check::{ContentCheck, Depth, SliceCheck};
 use crate::archive::read::check_slice;
-use crate::archive::structure::StructureWalk;
+use crate::archive::structure::{StructureWalk, WalkedRow};
 use crate::archive::xattrs::check_row;
 use crate::error::{Error, Result, Status, push, zeroed};
 use crate::format::blobs::{self, Blob};
@@ -18,6 +18,7 @@ use crate::format::row::{EntryKind, Row};
 use crate::options::Options;
 use crate::progress::{Phase, Reporter};
 use crate::stats::Stats;
+use crate::sync;
 
 impl Archive {
     /// Checks everything there is to check.
@@ -42,16 +43,9 @@ impl Archive {
         let table = self.blob_records()?;
         let xattrs = self.xattr_sets()?;
         let mut survey = Survey::new(&table)?;
-        let mut walk = StructureWalk::new();
-        for number in 0..self.manifest().segments.len() {
-            let segment = self.load_segment(number)?;
-            walk.segment(&segment, |walked| {
-                let checked = check_row(&walked.row, xattrs).and_then(|()| survey.row(&walked.row, walked.entry));
-                checked.map_err(|error| error.with_entry(walked.path))
-            })?;
-            reporter.counters().add(segment.entries() as u64, 0);
-            reporter.tick(None)?;
-        }
+        self.walk_structure(options, &mut reporter, |walked| {
+            check_row(&walked.row, xattrs).and_then(|()| survey.row(&walked.row, walked.entry))
+        })?;
         let Survey { mut check, links, mut stats, .. } = survey;
         stats.blocks = table.len() as u64;
         self.check_links(&links)?;
@@ -66,6 +60,27 @@ impl Archive {
         stats.bytes_index = self.info().index_size;
         stats.seconds = started.elapsed().as_secs_f64();
         Ok(stats)
+    }
+
+    /// Calls `visit` for each row of the index. A second thread loads its segments.
+    fn walk_structure(
+        &self,
+        options: &Options,
+        reporter: &mut Reporter,
+        mut visit: impl FnMut(&WalkedRow<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let numbers: Vec<_> = (0..self.manifest().segments.len()).collect();
+        let load = |number| self.load_segment(number);
+        sync::ahead(options.threads(), "znippy-index", numbers.clone(), &load, &mut |segments| {
+            let mut walk = StructureWalk::new();
+            for number in &numbers {
+                let segment = segments.get(*number)?;
+                walk.segment(&segment, |walked| visit(walked).map_err(|error| error.with_entry(walked.path)))?;
+                reporter.counters().add(segment.entries() as u64, 0);
+                reporter.tick(None)?;
+            }
+            Ok(())
+        })
     }
 
     /// Head and padding; everything else is under a hash.

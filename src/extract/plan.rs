@@ -101,7 +101,7 @@ impl Plan {
         let read = archive.manifest().segments.iter().filter(|part| filter.reads(part));
         let index = read.fold(0u64, |sum, part| sum.saturating_add(part.raw_len.max(part.len)));
         settings.limits.check_index(index, archive.size())?;
-        plan.walk(archive, filter, failures, Some(reporter), |plan, row| plan.take(row, filter))?;
+        plan.walk(archive, filter, failures, settings.threads, Some(reporter), |plan, row| plan.take(row, filter))?;
         if plan.entries == 0 {
             filter.found_nothing()?;
         }
@@ -171,7 +171,7 @@ impl Plan {
         self.bigs.clear();
         self.blocks.clear();
         let mut links = links.iter().peekable();
-        self.walk(archive, filter, failures, None, |plan, row| {
+        self.walk(archive, filter, failures, 1, None, |plan, row| {
             while links.next_if(|link| link.entry < row.entry).is_some() {}
             match links.peek().filter(|link| link.entry == row.entry) {
                 Some(link) if row.row.chunk_seq == 0 => plan.take_first_slice(row, link.file),

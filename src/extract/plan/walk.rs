@@ -5,19 +5,38 @@ use crate::archive::{Archive, StructureWalk, WalkedRow};
 use crate::error::{Error, Result, Status, printable};
 use crate::extract::failures::Failures;
 use crate::extract::plan::{Open, Plan};
+use crate::format::index::Segment;
 use crate::format::manifest::Part;
 use crate::options::FILTER_RULE;
 use crate::progress::Reporter;
+use crate::sync::{self, Ahead};
 
 impl Plan {
-    /// Calls `visit` for each row of the segments that the filter may want something of.
+    /// Calls `visit` for each row of the segments that the filter may want something of. A second thread loads them.
     pub(super) fn walk(
         &mut self,
         archive: &Archive,
         filter: &Filter,
         failures: &Failures,
+        threads: usize,
         mut reporter: Option<&mut Reporter>,
         mut visit: impl FnMut(&mut Plan, &WalkedRow<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let segments = archive.manifest().segments.iter();
+        let read = segments.enumerate().filter(|(_, part)| filter.reads(part)).map(|(number, _)| number).collect();
+        sync::ahead(threads, "znippy-index", read, &|number| archive.load_segment(number), &mut |segments| {
+            self.walk_segments(archive, segments, filter, failures, reporter.as_deref_mut(), &mut visit)
+        })
+    }
+
+    fn walk_segments(
+        &mut self,
+        archive: &Archive,
+        segments: &mut Ahead<'_, Segment>,
+        filter: &Filter,
+        failures: &Failures,
+        mut reporter: Option<&mut Reporter>,
+        visit: &mut dyn FnMut(&mut Plan, &WalkedRow<'_>) -> Result<()>,
     ) -> Result<()> {
         let mut walk = StructureWalk::new();
         let mut expected = 0;
@@ -34,7 +53,7 @@ impl Plan {
                 walk.skip_to(part.first_entry);
             }
             expected = number + 1;
-            let segment = match archive.load_segment(number) {
+            let segment = match segments.get(number) {
                 Ok(segment) => segment,
                 Err(error) => {
                     // On the second walk the loss was noted already.
