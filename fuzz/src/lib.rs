@@ -138,12 +138,13 @@ pub fn blob(data: &[u8]) {
     let mut program = Program::new(data);
     let frame = program.frame();
     let mut decompressor = Decompressor::new().unwrap_or_else(|error| panic!("{error}"));
-    let mut block = vec![0; 70_000];
+    let (mut block, mut whole) = (vec![0; 70_000], Vec::new());
     // Small and large, and what the frame says, where it does.
     let said = codec::block_len(&frame).map_or(600, |len| len.min(70_000) as usize);
     for len in [said, if program.number().is_multiple_of(16) { 70_000 } else { 100 }] {
         sound(decompressor.decompress(&frame, &mut block[..len]));
-        sound(decompressor.decompress_to(&frame, &mut block[..len], len / 2));
+        sound(decompressor.decompress_into(&frame, len, &mut whole));
+        sound(decompressor.decompress_to(&frame, len, len / 2, &mut whole));
         sound(decompressor.decompress_start(&frame, &mut block[..len]));
     }
     sound(blobs::decode(data, (data.len() as u64).saturating_sub(8) / 56, 1 << 20));

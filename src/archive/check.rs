@@ -318,13 +318,13 @@ impl Job<'_> {
             return Ok(());
         }
         tools.loaded = None;
-        tools.block.clear();
-        crate::error::reserve(&mut tools.block, in_memory(blob.decoded))?;
+        let decoded_len = in_memory(blob.decoded);
         if self.check.codecs.get(number) == Some(&Some(CODEC_STORED)) {
+            tools.block.clear();
+            crate::error::reserve(&mut tools.block, decoded_len)?;
             tools.block.extend_from_slice(stored);
         } else {
-            tools.block.resize(in_memory(blob.decoded), 0);
-            tools.decompressor.decompress(stored, &mut tools.block)?;
+            tools.decompressor.decompress_into(stored, decoded_len, &mut tools.block)?;
         }
         tools.loaded = Some(number);
         Ok(())

@@ -243,9 +243,8 @@ impl Archive {
         Ok(stored)
     }
 
-    /// Reads a block and decodes at least its first `needed` bytes into `block`, which becomes as long as the whole;
-    /// returns how many are right. `scratch` holds the stored bytes in between. The slices are not checked here:
-    /// whoever uses one checks its BLAKE3.
+    /// Reads a block and decodes at least its first `needed` bytes: those, and perhaps more, take the place of what `block` holds.
+    /// `scratch` holds the stored bytes in between. The slices are not checked here: whoever uses one checks its BLAKE3.
     pub fn read_block(
         &self,
         at: &Location,
@@ -253,24 +252,23 @@ impl Archive {
         decompressor: &mut Decompressor,
         scratch: &mut Vec<u8>,
         block: &mut Vec<u8>,
-    ) -> Result<usize> {
-        fit(block, in_memory(at.block_size))?;
+    ) -> Result<()> {
+        let len = in_memory(at.block_size);
         match at.codec {
             CODEC_STORED => {
-                let needed = needed.min(block.len());
-                self.read_range(at.blob_offset, block.get_mut(..needed).unwrap_or_default())?;
-                Ok(needed)
+                fit(block, needed.min(len))?;
+                self.read_range(at.blob_offset, block)
             }
             CODEC_ZSTD => {
                 fit(scratch, in_memory(at.blob_size))?;
                 self.read_range(at.blob_offset, scratch)?;
-                decompressor.decompress_to(scratch, block, needed)
+                decompressor.decompress_to(scratch, len, needed, block)
             }
             CODEC_OPENZL if self.codecs() == Codecs::Version3 => {
                 fit(scratch, in_memory(at.blob_size))?;
                 self.read_range(at.blob_offset, scratch)?;
-                decompressor.decompress_openzl(scratch, block)?;
-                Ok(block.len())
+                fit(block, len)?;
+                decompressor.decompress_openzl(scratch, block)
             }
             codec => Err(self.unsupported_codec(codec)),
         }

@@ -214,21 +214,19 @@ impl Archive {
             return Ok(start);
         }
         self.cached(whole, || {
-            let mut bytes = zeroed(in_memory(at.block_size))?;
-            with_decompressor(|decompressor| decompressor.decompress(&start.blob, &mut bytes))?;
+            let (len, mut bytes) = (in_memory(at.block_size), Vec::new());
+            with_decompressor(|decompressor| decompressor.decompress_into(&start.blob, len, &mut bytes))?;
             Ok(Block::whole(bytes))
         })
     }
 
     fn decode_start(&self, at: &Location, needed: usize) -> Result<Block> {
         let (mut blob, mut bytes) = (Vec::new(), Vec::new());
-        let decoded =
-            with_decompressor(|decompressor| self.read_block(at, needed, decompressor, &mut blob, &mut bytes))?;
-        if decoded == bytes.len() {
+        with_decompressor(|decompressor| self.read_block(at, needed, decompressor, &mut blob, &mut bytes))?;
+        if bytes.len() as u64 == at.block_size {
             blob = Vec::new();
         } else {
             // What was not decoded must not take memory that the cache doesn't count.
-            bytes.truncate(decoded);
             bytes.shrink_to_fit();
         }
         Ok(Block { blob, ..Block::whole(bytes) })

@@ -122,8 +122,8 @@ impl<'a> Worker<'a> {
         self.decoded = None;
         let at = self.job.plan.blocks[number as usize].location();
         let (decompressor, stored) = (&mut self.decompressor, &mut self.stored);
-        let len = self.job.archive.read_block(&at, needed, decompressor, stored, &mut self.block)?;
-        self.decoded = Some((number, len));
+        self.job.archive.read_block(&at, needed, decompressor, stored, &mut self.block)?;
+        self.decoded = Some((number, self.block.len()));
         done.bytes_in += at.blob_size;
         Ok(())
     }

@@ -4,7 +4,7 @@
 use zstd::zstd_safe::zstd_sys::ZSTD_EndDirective;
 use zstd::zstd_safe::{self, CCtx, CParameter, DCtx, DParameter, FrameFormat, InBuffer, OutBuffer, ResetDirective};
 
-use crate::error::{Error, Result, Status};
+use crate::error::{Error, Result, Status, reserve};
 use crate::format::container::MAX_BLOCK;
 use crate::format::v3::openzl::{self, Content};
 use crate::progress::CancelToken;
@@ -147,6 +147,19 @@ impl Decompressor {
         }
     }
 
+    /// Decodes one frame of `len` bytes, which take the place of what `target` holds. Nothing is cleared before.
+    pub fn decompress_into(&mut self, frame: &[u8], len: usize, target: &mut Vec<u8>) -> Result<()> {
+        check_frame(frame, len)?;
+        make_room(target, len)?;
+        match self.context.decompress(target, frame) {
+            Ok(written) if written == len => Ok(()),
+            _ => {
+                target.clear();
+                Err(Error::corrupt("codec.data", "a blob does not decode to the size that the index says"))
+            }
+        }
+    }
+
     /// Decodes one frame without its magic that must fill `target` exactly.
     pub fn decompress_magicless(&mut self, frame: &[u8], target: &mut [u8]) -> Result<()> {
         self.context.reset(ResetDirective::SessionOnly).map_err(failed)?;
@@ -174,23 +187,24 @@ impl Decompressor {
         Ok(())
     }
 
-    /// The same, but at least the first `needed` bytes are enough; returns how many were decoded. The others keep
-    /// what they were. `target` is as long as the whole block, so that no window is allocated here either.
-    pub fn decompress_to(&mut self, frame: &[u8], target: &mut [u8], needed: usize) -> Result<usize> {
+    /// The same as [`decompress_into`](Decompressor::decompress_into), but the first `needed` bytes are enough: `target` holds
+    /// them and perhaps some more. It has room for the whole block, so that no window is allocated here either.
+    pub fn decompress_to(&mut self, frame: &[u8], len: usize, needed: usize, target: &mut Vec<u8>) -> Result<()> {
         // Stepping costs a little more a byte than one shot does.
-        if needed > (target.len() / 4).saturating_mul(3) || frame.len() <= INPUT_STEP {
-            return self.decompress(frame, target).map(|()| target.len());
+        if needed > (len / 4).saturating_mul(3) || frame.len() <= INPUT_STEP {
+            return self.decompress_into(frame, len, target);
         }
-        check_frame(frame, target.len())?;
-        match self.decompress_steps(frame, target, needed)? {
-            Some(decoded) => Ok(decoded),
-            // One shot has the last word, and the error: stepping refuses windows that no block can need.
-            None => self.decompress(frame, target).map(|()| target.len()),
+        check_frame(frame, len)?;
+        make_room(target, len)?;
+        if self.decompress_steps(frame, target, needed)? {
+            return Ok(());
         }
+        // One shot has the last word, and the error: stepping refuses windows that no block can need.
+        self.decompress_into(frame, len, target)
     }
 
-    /// Decodes in steps until there are `needed` bytes; `None` where that doesn't come about.
-    fn decompress_steps(&mut self, frame: &[u8], target: &mut [u8], needed: usize) -> Result<Option<usize>> {
+    /// Decodes in steps until there are `needed` bytes; `false` where that doesn't come about.
+    fn decompress_steps(&mut self, frame: &[u8], target: &mut Vec<u8>, needed: usize) -> Result<bool> {
         self.context.reset(ResetDirective::SessionOnly).map_err(failed)?;
         self.context.set_parameter(DParameter::WindowLogMax(MAX_BLOCK.ilog2())).map_err(failed)?;
         self.context.set_parameter(DParameter::StableOutBuffer(true)).map_err(failed)?;
@@ -200,14 +214,14 @@ impl Decompressor {
             end = end.saturating_add(INPUT_STEP).min(frame.len());
             let mut input = InBuffer::around(frame.get(..end).unwrap_or(frame));
             input.set_pos(at);
-            let Ok(left) = self.context.decompress_stream(&mut output, &mut input) else { return Ok(None) };
+            let Ok(left) = self.context.decompress_stream(&mut output, &mut input) else { return Ok(false) };
             at = input.pos();
             // The frame's end, or all of it taken without the bytes that its header promises.
             if output.pos() < needed && (left == 0 || end == frame.len()) {
-                return Ok(None);
+                return Ok(false);
             }
         }
-        Ok(Some(output.pos()))
+        Ok(true)
     }
 
     /// Decodes as much of a frame's start as fits into `target`; returns how much that is.
@@ -228,6 +242,12 @@ impl Decompressor {
         }
         Ok(output.pos())
     }
+}
+
+/// Empties a buffer that will be filled up to `len`.
+fn make_room(target: &mut Vec<u8>, len: usize) -> Result<()> {
+    target.clear();
+    reserve(target, len)
 }
 
 /// The content size that a frame says at its start, if it is one such as archives have: with neither checksum nor
@@ -330,20 +350,20 @@ mod tests {
         Compressor::new(3, 4 << 20).expect("zstd").compress(&data, &mut frame, &CancelToken::new()).expect("zstd");
         let mut decompressor = Decompressor::new().expect("zstd");
         for needed in [1, 1000, 131_072, 131_073, 1_000_000, data.len() / 4 * 3, data.len()] {
-            let mut target = vec![0; data.len()];
-            let got = decompressor.decompress_to(&frame, &mut target, needed).expect("frame");
+            let mut target = b"what was there before".to_vec();
+            decompressor.decompress_to(&frame, data.len(), needed, &mut target).expect("frame");
+            let got = target.len();
             assert!(got >= needed && got <= (needed + (256 << 10)).max(data.len() / 4 * 3 + 1).min(data.len()));
-            assert_eq!(target[..got], data[..got]);
-            decompressor.decompress(&frame, &mut target).expect("one shot after a part");
+            assert_eq!(target, data[..got]);
+            decompressor.decompress_into(&frame, data.len(), &mut target).expect("one shot after a part");
             assert_eq!(target, data);
         }
-        let mut short = vec![0; data.len() - 1];
-        assert!(decompressor.decompress_to(&frame, &mut short, 1000).is_err());
+        assert!(decompressor.decompress_to(&frame, data.len() - 1, 1000, &mut Vec::new()).is_err());
         for at in (0..frame.len()).step_by(997) {
             let mut damaged = frame.clone();
             damaged[at] ^= 1;
             // Damage behind what is needed goes unseen here; slices have hashes of their own.
-            let _ = decompressor.decompress_to(&damaged, &mut vec![0; data.len()], data.len() / 2);
+            let _ = decompressor.decompress_to(&damaged, data.len(), data.len() / 2, &mut Vec::new());
         }
     }
 
@@ -360,10 +380,10 @@ mod tests {
         let mut decompressor = Decompressor::new().expect("zstd");
         let mut whole = vec![0; (len * count) as usize];
         decompressor.decompress(&frame, &mut whole).expect("whole");
-        let mut part = vec![0; whole.len()];
-        let got = decompressor.decompress_to(&frame, &mut part, 1000).expect("part");
-        assert!(got >= 1000);
-        assert_eq!(part[..got], whole[..got]);
+        let mut part = Vec::new();
+        decompressor.decompress_to(&frame, whole.len(), 1000, &mut part).expect("part");
+        assert!(part.len() >= 1000);
+        assert_eq!(part, whole[..part.len()]);
     }
 
     #[test]

@@ -204,8 +204,7 @@ pub(super) fn read_block(
         }
         CODEC_ZSTD => {
             source.read(at.blob_offset, stored)?;
-            *block = zeroed(at.block_size as usize)?;
-            decompressor.decompress(stored, block)
+            decompressor.decompress_into(stored, at.block_size as usize, block)
         }
         codec => Err(Error::new(Status::Unsupported, format!("its codec ({codec}) is not known to this version"))),
     }

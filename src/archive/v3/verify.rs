@@ -43,7 +43,7 @@ impl Archive {
             stop.check()?;
             let (decompressor, stored, block) = tools;
             self.read_block(&slice.at, in_memory(slice.at.block_size), decompressor, stored, block)
-                .and_then(|_| check_slice(block, &slice.checksum))
+                .and_then(|()| check_slice(block, &slice.checksum))
                 .map_err(|error| self.named(error, slice.entry))?;
             counters.add(u64::from(slice.last), slice.at.block_size);
             Ok(())
