@@ -21,6 +21,8 @@ pub fn ahead<V: Send>(
         return job(&mut ahead);
     }
     thread::scope(|scope| {
+        // The thread ends when nobody can ask any more: also where the job panics, before the scope waits for it.
+        let mut ahead = ahead;
         let (ask, asked) = unbounded();
         let (answer, answers) = unbounded();
         let shared = &shared;
@@ -37,13 +39,11 @@ pub fn ahead<V: Send>(
                 }
             }
         });
+        drop((asked, answer));
         if started.is_ok() {
             ahead.maker = Some(Maker { ask, answers });
         }
-        let result = job(&mut ahead);
-        // The thread ends when nobody can ask any more.
-        ahead.maker = None;
-        result
+        job(&mut ahead)
     })
 }
 
@@ -149,5 +149,14 @@ mod tests {
     fn who_stops_early_waits_for_nothing_more() {
         let got = collect(2, (0..1000).collect(), &Ok, &[7]);
         assert_eq!(got.into_iter().map(Result::unwrap).collect::<Vec<_>>(), [7]);
+    }
+
+    #[test]
+    fn a_panic_of_the_job_waits_for_nobody() {
+        let job = &mut |values: &mut Ahead<'_, usize>| values.get(3).map(|_| panic!("a defect"));
+        assert_eq!(
+            catch(|| ahead(2, "test", (0..1000).collect(), &Ok, job)).map_err(|error| error.status()),
+            Err(Status::Panic)
+        );
     }
 }
