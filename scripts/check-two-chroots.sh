@@ -26,9 +26,11 @@ make_root() { # ROOT USER UMASK SORT YEAR
     local root=$1 user=$2
     mkdir -p "$root/bin" "$root/home"
     cp "$znippy" "$root/bin/znippy"
+    # In no place of its own but the loader: without /proc nothing is found beside a program.
     ldd "$znippy" | grep -o '/[^ ]*' | while IFS= read -r library; do
-        mkdir -p "$root$(dirname "$library")"
-        cp "$library" "$root$library"
+        case $library in */ld-*) to=$root$(dirname "$library") ;; *) to=$root/lib ;; esac
+        mkdir -p "$to"
+        cp "$library" "$to"
     done
     (
         umask "$3"
@@ -48,6 +50,7 @@ pack_in() { # ROOT USER UMASK ARCHIVE OPTION...
     (
         umask "$mask"
         cd /
+        export LD_LIBRARY_PATH=/lib
         exec chroot --userspec="$user" "$root" /bin/znippy pack -q -f "$@" /home/tree "/home/$archive"
     )
     sha256sum "$root/home/$archive" | cut -d' ' -f1

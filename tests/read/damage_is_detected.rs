@@ -63,6 +63,19 @@ fn many_names(tree: &Path) {
     rustix::fs::mkfifoat(rustix::fs::CWD, tree.join("fifo"), rustix::fs::Mode::from_raw_mode(0o600)).unwrap();
 }
 
+/// Several times as many, in directories of their own, with recovery records over all of it.
+fn deep_names(tree: &Path) {
+    many_names(tree);
+    let mut random = Random::new(11);
+    for directory in 0..12 {
+        let parent = tree.join(format!("deep/{directory}/below"));
+        fs::create_dir_all(&parent).unwrap();
+        for number in 0..12 {
+            fs::write(parent.join(format!("{number}.txt")), random.text(40)).unwrap();
+        }
+    }
+}
+
 /// Files of several slices: text, and holes at the start, in the middle and at the end.
 fn big_files_with_holes(tree: &Path) {
     use std::os::unix::fs::FileExt;
@@ -97,6 +110,7 @@ fn kinds() -> Vec<(&'static str, Vec<u8>)> {
         ("compressed index", packed(&[], many_names)),
         ("recovery records", packed(&[(Key::Recovery, 1)], many_names)),
         ("extended attributes", packed(&[(Key::Xattrs, 1)], with_xattrs)),
+        ("deep names, plain index", packed(&[(Key::PlainIndex, 1), (Key::Recovery, 1)], deep_names)),
         ("big files and holes", packed(&[(Key::Recovery, 1)], big_files_with_holes)),
         ("empty", packed(&[], |_| ())),
         ("some of each", packed(&[], some_of_each)),

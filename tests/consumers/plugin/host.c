@@ -6,6 +6,7 @@
  */
 #include <dirent.h>
 #include <dlfcn.h>
+#include <malloc.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -75,6 +76,8 @@ int main(int argc, char **argv) {
     if (argc != 4) {
         return 2;
     }
+    /* How many of them malloc makes depends on which threads meet in it, and each is two mappings. */
+    mallopt(M_ARENA_MAX, 1);
     double start = seconds();
     if (!visit(argv[1], argv[2], argv[3], 0)) {
         return 1;
