@@ -49,7 +49,9 @@ suite=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
 # Where apt takes this system from.
 mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Label: Debian' "Codename: $suite" | sort -u | head -1)
 [ -n "$mirror" ] || { echo "check-debian: apt knows no Debian mirror of '$suite'" >&2; exit 77; }
-debootstrap --variant=minbase --include=gcc,libc6-dev,pkg-config "$suite" "$work/chroot" "$mirror" > "$work/debootstrap.log" 2>&1 ||
+# What apt would bring with them.
+needed=$(dpkg-deb -f "$work"/znippy-tools_*.deb Depends | tr ',' '\n' | sed 's/^ *\([^ ]*\).*/\1/' | grep -v znippy | paste -sd,)
+debootstrap --variant=minbase --include="gcc,libc6-dev,pkg-config,$needed" "$suite" "$work/chroot" "$mirror" > "$work/debootstrap.log" 2>&1 ||
     { tail -20 "$work/debootstrap.log"; exit 1; }
 cp "$work"/*.deb packaging/debian/tests/smoke "$work/chroot/var/tmp/"
 in_chroot() {
