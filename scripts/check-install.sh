@@ -39,6 +39,14 @@ run() {
 uses_shared() { readelf -dW "$1" | grep -q 'NEEDED.*\[libznippy\.so\.[0-9.]*\]' || fail "$1 is not linked to the shared library"; }
 uses_static() { if readelf -dW "$1" | grep -q 'NEEDED.*libznippy'; then fail "$1 is linked to the shared library"; fi; }
 
+say "where programs look for libraries"
+# An empty place is the current directory. CMake adds one to built programs whose path it changes at installation, which it need not
+# do where the library lies beside them as it will when installed.
+no_empty_path() {
+    if readelf -dW "$1" | grep -E 'R(UN)?PATH.*(\[:|::|:\])'; then fail "$1 looks for libraries in the current directory"; fi
+}
+[ "$libdir" != lib ] || for program in "$build/bin/znippy" "$build"/libexec/znippy/*; do no_empty_path "$program"; done
+
 say "components, staged"
 for component in runtime development tools; do
     DESTDIR=$work/stage cmake --install "$build" --prefix /opt/znippy --component "$component" > /dev/null
@@ -58,6 +66,7 @@ grep -rlI -e "$work" -e "$root" "$prefix" && fail "files name the place they wer
 
 # What was installed can be moved: everything is used from another place.
 mv "$prefix" "$work/moved"
+for program in "$work/moved/bin/znippy" "$work"/moved/libexec/znippy/*; do no_empty_path "$program"; done
 export PKG_CONFIG_PATH=$work/moved/$libdir/pkgconfig
 export CMAKE_PREFIX_PATH=$work/moved
 export LD_LIBRARY_PATH=$work/moved/$libdir

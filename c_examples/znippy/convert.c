@@ -182,7 +182,7 @@ static znippy_status print_new_digest(const struct request *request, znippy_erro
 
 #if !defined(ZNIPPY_WITH_LIBARCHIVE) || !defined(ZNIPPY_WITH_LIBZIP)
 static znippy_status without(const char *subject, const char *library) {
-    char what[160];
+    char what[512]; /* a path is in it */
 #ifdef ZNIPPY_CONVERTER
     snprintf(what, sizeof what, "takes %s, and the part of znippy that has it can't be run: %s, from where znippy is; "
              "install all of znippy", library, ZNIPPY_CONVERTER);

@@ -227,8 +227,8 @@ impl Archive {
         if part.raw_len == 0 {
             return Ok(stored);
         }
-        let mut stream = zeroed(in_memory(part.raw_len))?;
-        Decompressor::new()?.decompress(&stored, &mut stream)?;
+        let mut stream = Vec::new();
+        Decompressor::new()?.decompress_into(&stored, in_memory(part.raw_len), &mut stream)?;
         Ok(stream)
     }
 
