@@ -5,9 +5,9 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, BinaryArray, FixedSizeBinaryArray, Int8Array, StringArray, UInt64Array};
 
 use crate::error::{Error, Result, Status};
+use crate::format::arrow_stream::{decode_stream, encode_stream, typed};
 use crate::format::container::{HEAD_LEN, MAX_BLOCK, MAX_SEGMENT_ROWS, SEGMENT_ALIGN};
 use crate::format::hash::Digest;
-use crate::format::index::{decode_stream, encode_stream, typed};
 use crate::format::path::MAX_PATH;
 use crate::format::schema::{self, Metadata, VERSION_KEY};
 use crate::format::{blobs, ipc_guard, xattrs};

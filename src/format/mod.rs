@@ -3,7 +3,8 @@
 //! ```text
 //! container   head, trailer, footer: where everything is, and the hash over it
 //! manifest    one Arrow IPC stream: a row a segment or section
-//! index       segments: one Arrow IPC stream each, one row a slice
+//! index       segments: one Arrow IPC stream each, one row a slice: building, checking, reading them
+//! arrow_stream an Arrow IPC stream of one batch
 //! extra       columns behind the fixed ones
 //! interleave  rows of several arrays as one
 //! blobs       the blob table: a record a blob
@@ -30,6 +31,7 @@
     )
 )]
 
+pub mod arrow_stream;
 pub mod blobs;
 pub mod codec;
 pub mod container;

@@ -11,9 +11,9 @@ use arrow_schema::DataType;
 use once_cell::sync::Lazy;
 
 use crate::error::{Error, Result, Status};
+use crate::format::arrow_stream::{encode_stream, typed};
 use crate::format::extra::ExtraColumn;
 use crate::format::hash::{Digest, UNRECORDED};
-use crate::format::index::{encode_stream, typed};
 use crate::format::schema::{self, Column};
 use crate::format::v3::stream::{self, whole};
 

@@ -7,8 +7,8 @@ use arrow_schema::DataType;
 use once_cell::sync::Lazy;
 
 use crate::error::{Error, Result, Status};
+use crate::format::arrow_stream::encode_stream;
 use crate::format::container::MAX_MANIFEST;
-use crate::format::index::encode_stream;
 use crate::format::manifest::SECTION_TYPE;
 use crate::format::schema::Column;
 use crate::format::v3::stream::{self, whole};

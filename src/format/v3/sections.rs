@@ -6,8 +6,8 @@ use arrow_schema::DataType;
 use once_cell::sync::Lazy;
 
 use crate::error::Result;
+use crate::format::arrow_stream::typed;
 use crate::format::hash::hex_of;
-use crate::format::index::typed;
 use crate::format::schema::Column;
 use crate::format::v3::stream::{self, whole};
 

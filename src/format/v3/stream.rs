@@ -9,7 +9,7 @@ use arrow::ipc::reader::read_record_batch;
 use arrow_schema::{ArrowError, Field, Schema, SchemaRef};
 
 use crate::error::{Error, Result, Status};
-use crate::format::index::typed;
+use crate::format::arrow_stream::typed;
 use crate::format::ipc_guard;
 use crate::format::schema::{Column, Metadata, VERSION_KEY};
 use crate::format::v3::VERSION;
