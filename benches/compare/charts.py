@@ -10,6 +10,7 @@ matplotlib.use("svg")
 # Text stays text, and the same figures give the same bytes.
 matplotlib.rcParams |= {"svg.fonttype": "none", "svg.hashsalt": "znippy", "font.size": 8, "axes.spines.top": False, "axes.spines.right": False}
 import matplotlib.pyplot as plt  # noqa: E402 (after the choice of what draws)
+from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter  # noqa: E402
 
 COLOURS = {"znippy": "#c2410c", "tar + zstd": "#1d4ed8", "squashfs": "#15803d", "zip": "#737373", "7z": "#7e22ce", "cp": "#a3a3a3"}
 
@@ -26,23 +27,32 @@ def main() -> int:
 
 
 def packing(trees: dict):
-    """Time against size, a panel a tree, a point a tool and level: the lower left corner is the best place."""
+    """Time against size, a panel a tree, a point a tool and level: the lower left corner is the best place.
+
+    What lies far above all others, as zip does, is left out: it would press them together."""
     columns = min(4, len(trees))
     lines = -(-len(trees) // columns)
-    figure, panels = plt.subplots(lines, columns, figsize=(3.2 * columns, 2.8 * lines), squeeze=False, layout="constrained")
+    figure, panels = plt.subplots(lines, columns, figsize=(3.4 * columns, 3.2 * lines), squeeze=False, layout="constrained")
     for panel in panels.flat[len(trees):]:
         panel.set_axis_off()
     for panel, (name, found) in zip(panels.flat, trees.items()):
+        highest = 1.3 * found["tools"]["znippy default"]["size"]
         for family, colour in COLOURS.items():
-            points = [(row["pack"]["wall"], row["size"] / 1e6, row["level"]) for row in found["tools"].values() if row["family"] == family and "pack" in row]
+            rows = [row for row in found["tools"].values() if row["family"] == family and "pack" in row and row["size"] < highest]
+            points = [(row["pack"]["wall"], 100 * row["size"] / found["bytes"], row["level"]) for row in rows]
             if not points:
                 continue
             points.sort()
             panel.plot([x for x, _, _ in points], [y for _, y, _ in points], "o-", color=colour, label=family, markersize=3, linewidth=0.8)
             for x, y, level in points:
                 panel.annotate(level, (x, y), xytext=(3, 3), textcoords="offset points", color=colour, fontsize=6)
-        panel.set(title=name, xscale="log", xlabel="seconds to pack", ylabel="MB")
-    figure.legend(*panels.flat[0].get_legend_handles_labels(), loc="outside upper center", ncols=6, frameon=False)
+        panel.set(title=f"{name}, {found['bytes'] / 1e6:.0f} MB", xscale="log", xlabel="seconds to pack", ylabel="% of its bytes")
+        panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        panel.xaxis.set_major_formatter("{x:g}")
+        panel.xaxis.set_minor_formatter(NullFormatter())
+        panel.yaxis.set_major_formatter(ScalarFormatter(useOffset=False))
+    named = {label: handle for panel in panels.flat for handle, label in zip(*panel.get_legend_handles_labels())}
+    figure.legend(named.values(), named.keys(), loc="outside upper center", ncols=6, frameon=False)
     return figure
 
 

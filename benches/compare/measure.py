@@ -21,14 +21,14 @@ def main() -> int:
     parser.add_argument("-j", "--threads", type=int, default=2)
     parser.add_argument("-o", "--output", type=Path, help="the JSON file; what other trees have in it is kept")
     parser.add_argument("--all", action="store_true", help="every preset and level, not the defaults alone")
-    parser.add_argument("--tool", action="append", default=[], metavar="TEXT", help="tools whose name has this in it, beside the defaults")
+    parser.add_argument("--tool", action="append", default=[], metavar="TEXT", help="tools whose name has these words in it, beside the defaults")
     parser.add_argument("--no-unpack", action="store_true")
     parser.add_argument("trees", nargs="+", type=Path, metavar="TREE")
     options = parser.parse_args()
     wanted = [
         tool
         for tool in tools()
-        if tool.core or options.all or any(text in f"{tool.family} {tool.name}" for text in options.tool)
+        if tool.core or options.all or any(f" {text} " in f" {tool.family} {tool.name} " for text in options.tool)
     ]
     results = {"trees": {}}
     if options.output and options.output.exists():

@@ -55,7 +55,7 @@ def tools() -> list[Tool]:
         *(tar_zstd(level) for level in ("-1", "-6", "-9 --long=27", "-12", "-19 --long=27")),
         Tool("squashfs", "zstd 3, 1 MiB", "squashfs", squash % 3, unsquash, core=True),
         Tool("squashfs", "zstd 9, 1 MiB", "squashfs", squash % 9, None),
-        Tool("zip", "-1", "zip", "cd {parent} && zip -qr1 {archive} {name}", "unzip -q {archive} -d {into}"),
+        Tool("zip", "-1", "zip", "cd {parent} && zip -qry1 {archive} {name}", "unzip -q {archive} -d {into}"),
         Tool("7z", "-mx1", "7z", seven % 1, None),
         Tool("7z", "-mx9", "7z", seven % 9, None),
     ]
