@@ -9,48 +9,35 @@
 //! Workers live from the first unit to [`Pipeline::drain`]. Between calls they finish what they have been given;
 //! what they made is written by the next call that waits.
 
+mod budget;
+mod crew;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use crate::beneath::threads_within_descriptors;
 use crate::error::{Error, Result, Status, push, zeroed};
 use crate::format::blobs;
-use crate::format::codec;
 use crate::format::hash::Digest;
 use crate::format::row::CODEC_STORED;
-use crate::options::{Key, Layout, Options};
+use crate::options::{Layout, Options};
 use crate::pack::append::Existing;
 use crate::pack::batch::Batch;
 use crate::pack::claims::{Claimer, Claims};
-use crate::pack::compress::{Packed, Packer};
+use crate::pack::compress::Packed;
 use crate::pack::output::Output;
-use crate::pack::read::{Content, Offered, ReadUnit, Reader, Task};
+use crate::pack::pipeline::budget::{Budget, budget};
+use crate::pack::pipeline::crew::{Crew, Done};
+use crate::pack::read::{Content, Offered, ReadUnit, Task};
 use crate::pack::recovery::Recorder;
 use crate::pack::sequence::{Block, Sequenced, Sequencer};
-use crate::progress::{CancelToken, Reporter};
+use crate::progress::Reporter;
 use crate::stats::Stats;
-use crate::sync::{self, Either, Receiver, RecvTimeoutError, Sender, Two, Workers, unbounded};
+use crate::sync::RecvTimeoutError;
 
 /// A blob that was written.
 pub(super) struct Written {
     pub(super) blob: blobs::Blob,
     pub(super) codec: u8,
-}
-
-/// Threads, and buffers for units and blocks in flight.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Budget {
-    threads: usize,
-    buffers: usize,
-}
-
-/// A unit on its way to a worker, with its number and its buffer.
-type Begun = (usize, Task, Vec<u8>);
-
-/// What a worker sends.
-enum Done {
-    Read(usize, Vec<u8>, ReadUnit),
-    Packed(Packed),
 }
 
 /// What has its turn in the order of units.
@@ -63,22 +50,6 @@ enum Arrived {
         part: u32,
         windows: u32,
     },
-}
-
-/// The workers and the queues to and from them.
-struct Crew {
-    units: Sender<Begun>,
-    blocks: Sender<(Block, Vec<u8>)>,
-    done: Receiver<Result<Done>>,
-    stop: CancelToken,
-    /// Behind the queues, whose loss ends the workers that are joined when this is dropped.
-    workers: Workers,
-}
-
-impl Drop for Crew {
-    fn drop(&mut self) {
-        self.stop.trigger();
-    }
 }
 
 /// Everything between what was added and what was written.
@@ -141,7 +112,7 @@ impl Pipeline {
             claims: Claims::new(options.providers()),
             recorder: None,
             crew: None,
-            budget: Budget { threads: 0, buffers: 0 },
+            budget: Budget::NONE,
             next_unit: 0,
             next_sequenced: 0,
             offered: 0,
@@ -191,29 +162,7 @@ impl Pipeline {
         }
         self.budget = budget(&self.options, &self.layout, longest, parked, assembled)?;
         self.record()?;
-        let stop = CancelToken::new();
-        let (units, unit_receiver) = unbounded::<Begun>();
-        let (blocks, block_receiver) = unbounded::<(Block, Vec<u8>)>();
-        let (done_sender, done) = unbounded::<Result<Done>>();
-        let lenient = self.options.flag(Key::OnError);
-        let layout = self.layout;
-        let workers = Workers::start(self.budget.threads, "znippy-pack", |number| {
-            let (units, blocks, sender, stop) =
-                (unit_receiver.clone(), block_receiver.clone(), done_sender.clone(), stop.clone());
-            let claimer = Arc::clone(&self.claimer);
-            move || {
-                let result = sync::catch(|| {
-                    let reader = Reader::new(number, &layout, lenient, &claimer, &stop)?;
-                    let packer = Packer::new(&layout, &stop)?;
-                    work(reader, packer, &units, &blocks, &sender)
-                });
-                if let Err(error) = result {
-                    let _ = sender.send(Err(error));
-                }
-            }
-        })?;
-        // Only workers hold the other ends from here on, so that their loss is noticed.
-        self.crew = Some(Crew { units, blocks, done, stop, workers });
+        self.crew = Some(Crew::start(&self.options, &self.layout, self.budget.threads, &self.claimer)?);
         Ok(())
     }
 
@@ -507,77 +456,5 @@ impl Pipeline {
         self.done.0 += entries;
         self.done.1 += bytes;
         reporter.counters().add(entries, bytes);
-    }
-}
-
-/// A worker: blocks first, then units, until both queues are closed.
-fn work(
-    mut reader: Reader<'_>,
-    mut packer: Packer<'_>,
-    units: &Receiver<Begun>,
-    blocks: &Receiver<(Block, Vec<u8>)>,
-    done: &Sender<Result<Done>>,
-) -> Result<()> {
-    let mut queues = Two::new(blocks, units);
-    while let Some(next) = queues.receive() {
-        let made = match next {
-            Either::First((block, frame)) => Done::Packed(packer.pack(block, frame)?),
-            Either::Second((number, task, mut buffer)) => {
-                let read = reader.read(&task, &mut buffer)?;
-                Done::Read(number, buffer, read)
-            }
-        };
-        if done.send(Ok(made)).is_err() {
-            break;
-        }
-    }
-    Ok(())
-}
-
-/// Threads and buffers within the memory limit. The limit lowers threads and never changes the bytes.
-fn budget(options: &Options, layout: &Layout, longest: usize, parked: usize, assembled: usize) -> Result<Budget> {
-    let wanted = threads_within_descriptors(options.threads());
-    let limit = usize::try_from(options.get(Key::MemoryLimit)).unwrap_or(usize::MAX);
-    // Two buffers a thread, so that one fills while the other drains; some are kept by the sequencer, one moves.
-    let full = |threads: usize| Budget { threads, buffers: 2 * threads + 1 + parked };
-    if limit == 0 {
-        return Ok(full(wanted));
-    }
-    let cost = |budget: &Budget| {
-        // Of the files that are put together all but the first and the last have all of their windows in buffers.
-        let together = if assembled > 0 { longest } else { 0 };
-        let buffers = budget.buffers * (longest + codec::bound(longest) + together);
-        budget.threads * codec::context_bytes(layout.level, layout.longest_block()) + buffers + assembled
-    };
-    let least = Budget { threads: 1, buffers: 2 + parked };
-    let candidates = (1..=wanted).rev().map(full).chain([least]);
-    candidates.into_iter().find(|budget| cost(budget) <= limit).ok_or_else(|| {
-        let why = format!(
-            "a memory limit of {limit} bytes is too low for these block sizes and level: {} are needed",
-            cost(&least)
-        );
-        Error::new(Status::Limit, why)
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn files_that_providers_want_whole_are_within_the_memory_limit() {
-        let mut options = Options::new();
-        options.set(Key::Threads, 8).unwrap().set(Key::MemoryLimit, 400 << 20).unwrap();
-        let (layout, longest) = (options.layout(), 4 << 20);
-        let plain = budget(&options, &layout, longest, 1, 0).unwrap();
-        let with = budget(&options, &layout, longest, 1, 128 << 20).unwrap();
-        assert!(with.threads < plain.threads && plain.threads == 8, "{plain:?} {with:?}");
-        // Two files of the longest kind at the ends, and as much between them as there are buffers.
-        let together = (128 << 20) + with.buffers * longest;
-        let rest = with.buffers * (longest + codec::bound(longest)) + with.threads * codec::context_bytes(3, longest);
-        assert!(together + rest <= 400 << 20);
-        options.set(Key::MemoryLimit, 100 << 20).unwrap();
-        assert_eq!(budget(&options, &layout, longest, 1, 128 << 20).unwrap_err().status(), Status::Limit);
-        budget(&options, &layout, longest, 1, 0).unwrap();
     }
 }
