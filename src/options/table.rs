@@ -216,7 +216,7 @@ pub(super) fn preset_value(preset: i64, key: Key) -> Option<i64> {
         1 => (1, 2 * MIB, 2 * MIB, 512 * KIB),
         2 => (10, 64 * MIB, 64 * MIB, 16 * MIB),
         3 => (19, 64 * MIB, 64 * MIB, 16 * MIB),
-        4 => (3, 256 * KIB, MIB, 128 * KIB),
+        4 => (3, 128 * KIB, 256 * KIB, 64 * KIB),
         _ => return None,
     };
     match key {

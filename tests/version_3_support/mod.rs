@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+pub mod damaged;
 pub mod parsed;
 
 /// What an archive must have of a path.
