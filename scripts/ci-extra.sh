@@ -64,6 +64,8 @@ timed "full disk, a sample" 300 scripts/campaign-full-disk.sh 1024
 timed "kills of appending, a sample" 300 scripts/campaign-append-kill.sh 10 20
 timed "failing allocations, a sample" 300 scripts/campaign-memory.sh 12
 timed "native libraries" 300 sh abi/check-native-libs.sh . build/znippy.pc
+timed "Criterion benches compile" 300 cargo clippy --locked --manifest-path benches/criterion/Cargo.toml --target-dir target/benches \
+    --all-targets -- -D warnings
 timed "panics" 600 tests/panic/run.sh
 timed "gates that are Rust tests" 600 abi/check-gates.sh --rust .
 timed "AddressSanitizer, C interface" 900 bash -c sanitized
