@@ -3,6 +3,7 @@
 
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::retry_on_intr;
@@ -67,6 +68,16 @@ pub(crate) fn open<P: Arg>(path: P, flags: OFlags, mode: Mode) -> rustix::io::Re
 /// Opens a path relative to a directory; an interruption doesn't show.
 pub(crate) fn openat<P: Arg, D: AsFd>(directory: D, path: P, flags: OFlags, mode: Mode) -> rustix::io::Result<OwnedFd> {
     path.into_with_c_str(|path| retry_on_intr(|| rustix::fs::openat(&directory, path, flags, mode)))
+}
+
+/// Begins to list a directory; an interruption doesn't show. The standard library's shows.
+pub(crate) fn read_dir(path: &Path) -> std::io::Result<std::fs::ReadDir> {
+    loop {
+        match std::fs::read_dir(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            begun => return begun,
+        }
+    }
 }
 
 /// Gives a file another size; an interruption doesn't show.

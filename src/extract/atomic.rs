@@ -43,7 +43,7 @@ impl Atomic {
             return Err(Error::new(Status::InvalidArgument, why));
         }
         let failed = |error: std::io::Error| Error::io("can't use the destination", &error).with_path(destination);
-        let (destination, replaces) = match std::fs::read_dir(destination) {
+        let (destination, replaces) = match crate::sys::read_dir(destination) {
             Ok(mut entries) => (std::fs::canonicalize(destination).map_err(failed)?, entries.next().is_some()),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 if std::fs::symlink_metadata(destination).is_ok() {

@@ -29,7 +29,7 @@ pub(super) fn destination(path: &Path) -> Result<Option<Root>> {
     }
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let failed = |error: std::io::Error| Error::io("can't make the destination", &error).with_path(path);
-    std::fs::read_dir(parent).map(|_| None).map_err(failed)
+    crate::sys::read_dir(parent).map(|_| None).map_err(failed)
 }
 
 /// Says what would be done with each entry of the plan; `root` is `None` where the destination doesn't exist yet.
