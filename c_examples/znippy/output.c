@@ -1,4 +1,5 @@
 /* Standard output, and errors as one line each on standard error. */
+#define _GNU_SOURCE /* fopencookie */
 #include "cli.h"
 
 #include <errno.h>
@@ -17,11 +18,42 @@ static bool keep_taken(int fd) {
     return open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) == fd;
 }
 
+#ifdef __GLIBC__
+/* Writes all of it, however often the system interrupts. */
+static ssize_t write_patiently(void *cookie, const char *data, size_t len) {
+    (void)cookie;
+    size_t done = 0;
+    while (done < len) {
+        ssize_t written = write(STDOUT_FILENO, data + done, len - done);
+        if (written < 0 && errno != EINTR) {
+            break;
+        }
+        done += written > 0 ? (size_t)written : 0;
+    }
+    return (ssize_t)done;
+}
+
+/* The C library's own standard output forgets what it holds when writing is interrupted. A program may put another one in
+ * its place with this C library. Without one the old stays. */
+static void make_stdout_patient(void) {
+    cookie_io_functions_t functions = {.write = write_patiently};
+    FILE *patient = fopencookie(NULL, "w", functions);
+    if (patient) {
+        setvbuf(patient, NULL, isatty(STDOUT_FILENO) ? _IOLBF : _IOFBF, BUFSIZ);
+        stdout = patient;
+    }
+}
+#else
+static void make_stdout_patient(void) {
+}
+#endif
+
 bool output_prepare(void) {
     /* Errors are written line by line, so that those of several processes don't mix. */
     setvbuf(stderr, NULL, _IOLBF, BUFSIZ);
     /* A closed pipe is a write error like any other. */
     signal(SIGPIPE, SIG_IGN);
+    make_stdout_patient();
     return keep_taken(STDIN_FILENO) && keep_taken(STDOUT_FILENO) && keep_taken(STDERR_FILENO);
 }
 
