@@ -25,10 +25,11 @@ static ssize_t write_patiently(void *cookie, const char *data, size_t len) {
     size_t done = 0;
     while (done < len) {
         ssize_t written = write(STDOUT_FILENO, data + done, len - done);
-        if (written < 0 && errno != EINTR) {
+        if (written > 0) {
+            done += (size_t)written;
+        } else if (written == 0 || errno != EINTR) {
             break;
         }
-        done += written > 0 ? (size_t)written : 0;
     }
     return (ssize_t)done;
 }
