@@ -54,6 +54,11 @@ void set_mtime(const char *path, int64_t seconds, long nanoseconds);
 
 /* Names in a directory, without "." and "..". */
 size_t count_names(const char *directory);
+/*
+ * The threads of this process. The system lists a thread that was joined a moment longer, so while there are more than
+ * `wanted` it looks again, for a second at most.
+ */
+size_t count_threads(size_t wanted);
 
 /* Regular, empty and big files, links of both kinds, empty directories, odd modes, times and names, holes. */
 void make_tree(const char *path);

@@ -55,7 +55,7 @@ static znippy_status pack_into(struct sink *sink, const char *tree, const znippy
     znippy_error *error = NULL;
     znippy_writer *writer = NULL;
     znippy_sink table = {sizeof table, 0, sink, take, end, release};
-    size_t threads = count_names("/proc/self/task");
+    size_t threads = count_threads(SIZE_MAX);
     EXPECT_OK(znippy_writer_create_sink(&table, options, &writer, &error), &error);
     znippy_error *late = NULL;
     znippy_status status = znippy_writer_add_tree(writer, tree, NULL, 0, &error);
@@ -64,7 +64,7 @@ static znippy_status pack_into(struct sink *sink, const char *tree, const znippy
     }
     CHECK((status == ZNIPPY_OK) == (error == NULL));
     znippy_error_free(error);
-    CHECK(count_names("/proc/self/task") == threads);
+    CHECK(count_threads(threads) <= threads);
     if (status != ZNIPPY_OK) {
         EXPECT(znippy_writer_finish(writer, NULL, &late), ZNIPPY_E_INVALID_STATE, &late);
     }

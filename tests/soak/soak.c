@@ -374,15 +374,11 @@ static struct use use_now(void) {
     CHECK(file != NULL && fscanf(file, "%ld %ld", &pages, &resident) == 2);
     fclose(file);
     struct mallinfo2 heap = mallinfo2();
-    /* The system lists a thread that was joined a moment longer. */
-    for (int i = 0; i < 100 && count_names("/proc/self/task") > 1; i++) {
-        rest(0.01);
-    }
     return (struct use){
         .resident = (double)resident * (double)sysconf(_SC_PAGESIZE),
         .heap = (double)heap.uordblks + (double)heap.hblkhd,
         .descriptors = (double)count_names("/proc/self/fd"),
-        .threads = (double)count_names("/proc/self/task"),
+        .threads = (double)count_threads(1),
         .mappings = count_lines("/proc/self/maps"),
     };
 }
