@@ -35,6 +35,7 @@ use std::sync as locks;
 #[cfg(not(feature = "schedules"))]
 use std::thread;
 
+use self::atomic::{AtomicUsize, Ordering};
 use crate::error::{Error, Result, Status};
 use crate::progress::Reporter;
 use crate::sys;
@@ -218,30 +219,39 @@ pub fn for_each<T: Send, S>(
     make_state: impl Fn() -> Result<S> + Sync,
     work: impl Fn(&mut S, T) -> Result<()> + Sync,
 ) -> Result<()> {
-    let (task_sender, task_receiver) = unbounded();
-    let mut left = 0usize;
-    for task in tasks {
-        left += 1;
-        // The receiver is alive, so nothing can fail here.
-        let _ = task_sender.send(task);
-    }
-    drop(task_sender);
+    let tasks: Vec<Mutex<Option<T>>> = tasks.into_iter().map(|task| Mutex::new(Some(task))).collect();
+    for_each_number(threads, name, reporter, tasks.len(), &|next| {
+        let mut state = make_state()?;
+        while let Some(number) = next() {
+            // Every number comes once.
+            let task = tasks[number].lock().take();
+            task.map_or(Ok(()), |task| work(&mut state, task))?;
+        }
+        Ok(())
+    })
+}
+
+/// What a worker does with the numbers that it is given.
+type Work<'a> = dyn Fn(&mut dyn FnMut() -> Option<usize>) -> Result<()> + Sync + 'a;
+
+/// The part of [`for_each`] that is the same for all tasks, once in the library: channels of each type would be 15 KB
+/// of code each.
+fn for_each_number(threads: usize, name: &str, reporter: &mut Reporter, count: usize, work: &Work<'_>) -> Result<()> {
+    let next = AtomicUsize::new(0);
     let (done_sender, done_receiver) = unbounded::<Result<()>>();
     thread::scope(|scope| {
-        let tasks_here = &task_receiver;
-        let (make_state, work) = (&make_state, &work);
-        spawn_workers(scope, threads.min(left), name, || {
-            let (tasks, done) = (task_receiver.clone(), done_sender.clone());
+        let next = &next;
+        spawn_workers(scope, threads.min(count), name, || {
+            let done = done_sender.clone();
             move || {
+                let mut begun = false;
                 let failure = catch(|| {
-                    let mut state = make_state()?;
-                    while let Ok(task) = tasks.recv() {
-                        work(&mut state, task)?;
-                        if done.send(Ok(())).is_err() {
-                            break;
+                    work(&mut || {
+                        if std::mem::replace(&mut begun, true) && done.send(Ok(())).is_err() {
+                            return None;
                         }
-                    }
-                    Ok(())
+                        Some(next.fetch_add(1, Ordering::Relaxed)).filter(|number| *number < count)
+                    })
                 });
                 if failure.is_err() {
                     let _ = done.send(failure);
@@ -249,6 +259,7 @@ pub fn for_each<T: Send, S>(
             }
         })?;
         drop(done_sender);
+        let mut left = count;
         let result = (|| {
             while left > 0 {
                 match done_receiver.recv_timeout(reporter.patience()) {
@@ -267,9 +278,9 @@ pub fn for_each<T: Send, S>(
         })();
         if result.is_err() {
             reporter.stop().trigger();
+            // Workers that are still busy find no further task and nobody listening.
+            next.store(count, Ordering::Relaxed);
         }
-        // Workers that are still busy find no further task and nobody listening.
-        while result.is_err() && tasks_here.try_recv().is_ok() {}
         drop(done_receiver);
         result
     })
