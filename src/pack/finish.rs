@@ -1,5 +1,6 @@
 //! Finish: the index is made from metadata alone, then manifest, trailer and footer.
 
+mod encoder;
 mod entry;
 mod segments;
 

@@ -165,17 +165,17 @@ impl SegmentBuilder {
 
     /// The stream, and no rows again. The schema is [`schema::index`] of the additional columns.
     pub fn finish(&mut self, schema: &SchemaRef) -> Result<Vec<u8>> {
-        let columns = self.columns()?;
-        encode_stream(schema, columns)
+        encode_stream(schema, self.finish_columns()?)
     }
 
     /// The batch, and no rows again.
     pub fn finish_batch(&mut self, schema: &SchemaRef) -> Result<RecordBatch> {
-        let columns = self.columns()?;
+        let columns = self.finish_columns()?;
         RecordBatch::try_new(Arc::clone(schema), columns).map_err(|error| internal(&error))
     }
 
-    fn columns(&mut self) -> Result<Vec<ArrayRef>> {
+    /// The columns of the stream, and no rows again.
+    pub fn finish_columns(&mut self) -> Result<Vec<ArrayRef>> {
         let mut columns: Vec<ArrayRef> = vec![
             Arc::new(self.relative_path.finish()),
             Arc::new(self.chunk_seq.finish()),

@@ -1,30 +1,36 @@
 //! Rows are cut into segments, which are written one behind the other.
 
-use crate::error::{Error, Result, Status};
-use crate::format::codec::Compressor;
-use crate::format::container::{MAX_BLOCK, SEGMENT_ALIGN};
+use std::collections::VecDeque;
+
+use crate::error::Result;
+use crate::format::container::SEGMENT_ALIGN;
 use crate::format::extra::{ExtraColumn, ExtraValue};
-use crate::format::hash::hash;
 use crate::format::index::SegmentBuilder;
 use crate::format::manifest::Part;
 use crate::format::recovery::What;
 use crate::format::row::{EntryKind, Row};
 use crate::format::schema::{self, Metadata};
 use crate::options::{Key, Options};
-use crate::pack::finish::INDEX_LEVEL;
+use crate::pack::finish::encoder::{Encoded, Encoder, EncoderThread};
 use crate::pack::merge::Parents;
 use crate::pack::output::Output;
 use crate::pack::recovery::Recorder;
-use crate::progress::CancelToken;
+
+/// Segments that the thread may have beside the one that is put together.
+const MOST_WAITING: usize = 1;
 
 /// Cuts rows into segments and writes them.
 pub(crate) struct IndexWriter<'a> {
     output: &'a mut Output,
     /// Where segments go into recovery records.
     pub(super) recorder: Option<&'a mut Recorder>,
-    schema: arrow_schema::SchemaRef,
-    compressor: Option<Compressor>,
-    frame: Vec<u8>,
+    encoder: Encoder,
+    /// Encodes in the place of `encoder`, once a segment is full.
+    thread: Option<EncoderThread>,
+    may_use_thread: bool,
+    plain: bool,
+    /// What the thread was given.
+    waiting: VecDeque<Part>,
     builder: SegmentBuilder,
     labels: Labels,
     /// Where entries come from several places.
@@ -44,9 +50,11 @@ impl<'a> IndexWriter<'a> {
         Ok(IndexWriter {
             output,
             recorder: None,
-            schema: schema::index(extras, metadata),
-            compressor: if plain { None } else { Some(Compressor::new(INDEX_LEVEL, 1 << 20)?) },
-            frame: Vec::new(),
+            encoder: Encoder::new(schema::index(extras, metadata), plain)?,
+            thread: None,
+            may_use_thread: options.threads() > 1,
+            plain,
+            waiting: VecDeque::new(),
             builder: SegmentBuilder::with_extras(extras)?,
             labels: Labels::default(),
             parents: None,
@@ -74,43 +82,61 @@ impl<'a> IndexWriter<'a> {
             self.part.last_path.extend_from_slice(row.path);
         }
         self.builder.push_with(row, values)?;
-        if self.builder.is_full() { self.write() } else { Ok(()) }
+        if !self.builder.is_full() {
+            return Ok(());
+        }
+        if self.may_use_thread && self.recorder.is_none() {
+            // There is more than one segment. A system without a further thread has it encoded here.
+            self.may_use_thread = false;
+            self.thread = EncoderThread::start(self.encoder.schema(), self.plain).ok();
+        }
+        self.write()
     }
 
     fn write(&mut self) -> Result<()> {
         let mut part = std::mem::take(&mut self.part);
         (part.pkg_type, part.repo) = self.labels.end_segment();
         part.rows = self.builder.len() as u64;
-        if let Some(last) = self.parts.last() {
+        if let Some(last) = self.waiting.back().or(self.parts.last()) {
             part.first_entry = last.first_entry + last.entries;
             if part.entries == 0 {
                 part.first_path.clone_from(&last.last_path);
                 part.last_path.clone_from(&last.last_path);
             }
         }
-        let stream = self.builder.finish(&self.schema)?;
-        if stream.len() as u64 > MAX_BLOCK {
-            return Err(Error::new(Status::Limit, "a segment of the index would be over 64 MiB"));
-        }
+        let columns = self.builder.finish_columns()?;
         if let Some(recorder) = &mut self.recorder {
+            let stream = self.encoder.stream(columns)?;
             recorder.write(What::Segment, self.parts.len() as u32, &stream, self.output)?;
             self.parts.push(part);
             return Ok(());
         }
+        let Some(thread) = &self.thread else {
+            let encoded = self.encoder.encode(columns)?;
+            return self.append(part, &encoded);
+        };
+        thread.give(columns);
+        self.waiting.push_back(part);
+        self.take_until(MOST_WAITING)
+    }
+
+    /// Writes what the thread has made, until it has no more than so many segments.
+    fn take_until(&mut self, most: usize) -> Result<()> {
+        while self.waiting.len() > most {
+            let taken = self.thread.as_ref().map(EncoderThread::take).transpose()?;
+            if let Some((part, encoded)) = self.waiting.pop_front().zip(taken) {
+                self.append(part, &encoded)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, mut part: Part, encoded: &Encoded) -> Result<()> {
         let padding = self.output.position().next_multiple_of(SEGMENT_ALIGN) - self.output.position();
         self.output.append(&[0; SEGMENT_ALIGN as usize][..padding as usize])?;
         part.offset = self.output.position();
-        let stored = match &mut self.compressor {
-            Some(compressor) => {
-                compressor.compress(&stream, &mut self.frame, &CancelToken::new())?;
-                part.raw_len = stream.len() as u64;
-                &self.frame
-            }
-            None => &stream,
-        };
-        part.len = stored.len() as u64;
-        part.hash = hash(stored);
-        self.output.append(stored)?;
+        (part.raw_len, part.len, part.hash) = (encoded.raw_len, encoded.stored.len() as u64, encoded.hash);
+        self.output.append(&encoded.stored)?;
         self.parts.push(part);
         Ok(())
     }
@@ -120,6 +146,7 @@ impl<'a> IndexWriter<'a> {
         if !self.builder.is_empty() {
             self.write()?;
         }
+        self.take_until(0)?;
         Ok(self.parts)
     }
 }
