@@ -253,12 +253,12 @@ struct ArrowArrayStream;
 #define ZNIPPY_OPT_PRESET 3
 
 /**
- * Files up to this many bytes share blocks with their neighbours.
+ * Files up to this many bytes are not cut, and share blocks with their neighbours.
  */
 #define ZNIPPY_OPT_SMALL_FILE 4
 
 /**
- * Bytes of small files that are compressed as one block.
+ * Bytes of small files, or of shorter slices of big ones, that are compressed as one block.
  */
 #define ZNIPPY_OPT_BLOCK_SIZE 5
 
@@ -477,6 +477,11 @@ struct ArrowArrayStream;
  * Flag: znippy_writer_append() leaves out what no entry of the archive uses any more.
  */
 #define ZNIPPY_OPT_COMPACT 46
+
+/**
+ * Big files of which parts are the same: 0 look for them and let them share blocks, 1 don't.
+ */
+#define ZNIPPY_OPT_SIMILAR_FILES 44
 
 /**
  * ZNIPPY_PROFILE_*: the format that is written.

@@ -56,6 +56,8 @@ pub struct Layout {
     pub order: Order,
     /// Extensions and magic bytes are not believed.
     pub no_skip: bool,
+    /// Files that resemble one another are to share blocks.
+    pub similar_share: bool,
     /// The format.
     pub profile: Profile,
 }
@@ -64,6 +66,16 @@ impl Layout {
     /// Most bytes of a block.
     pub fn longest_block(&self) -> usize {
         self.block_size.max(self.slice_size)
+    }
+
+    /// Whether slices of big files share blocks: where a block is longer than a slice.
+    pub fn shares_slices(&self) -> bool {
+        self.block_size > self.slice_size && self.profile == Profile::Version4
+    }
+
+    /// Whether files that resemble one another are read in turns.
+    pub fn joins_similar(&self) -> bool {
+        self.similar_share && self.shares_slices() && self.block_size >= 2 * self.slice_size
     }
 }
 
@@ -330,13 +342,19 @@ impl Options {
         // Blocks of version 3 hold one slice.
         let most_shared = if profile == Profile::Version3 { 0 } else { self.get(Key::BlockSize) as u64 };
         // The bounds in the table are what makes these conversions exact.
+        let (block_size, mut slice_size) = (self.get(Key::BlockSize) as usize, self.get(Key::SliceSize) as usize);
+        if profile == Profile::Version3 && !self.is_set(Key::SliceSize) {
+            // A slice is a block there.
+            slice_size = slice_size.max(1 << block_size.ilog2());
+        }
         Layout {
             level: self.get(Key::Level) as i32,
             small_file: (self.get(Key::SmallFile) as u64).min(most_shared),
-            block_size: self.get(Key::BlockSize) as usize,
-            slice_size: self.get(Key::SliceSize) as usize,
+            block_size,
+            slice_size,
             order: if self.get(Key::Order) == 1 { Order::Name } else { Order::Path },
             no_skip: self.flag(Key::NoSkip),
+            similar_share: self.get(Key::SimilarFiles) == 0,
             profile,
         }
     }

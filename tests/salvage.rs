@@ -361,3 +361,34 @@ fn what_is_no_archive_is_refused_and_leaves_nothing() {
         assert!(!lab.work.path().join("salvaged").exists());
     }
 }
+
+#[test]
+fn big_files_that_a_writer_lets_share_blocks_keep_their_names_without_the_index() {
+    let work = tempfile::tempdir().unwrap();
+    let (archive, salvaged) = (work.path().join("a"), work.path().join("salvaged"));
+    let mut random = Random::new(5);
+    // Each kind of bytes has a block that waits for more while the others go on.
+    let files = [
+        ("big-1", random.sextets(2_300_000)),
+        ("small-1", random.text(1000)),
+        ("noise", random.noise(5 << 20)),
+        ("big-2", random.text(3 << 20)),
+        ("packed.zip", [b"PK\x03\x04".to_vec(), random.noise(70_000)].concat()),
+        ("big-3", random.sextets(1_100_000)),
+        ("small-2", random.text(1000)),
+    ];
+    let mut writer = Writer::create(&archive, &options(&[(Key::Recovery, 1)])).unwrap();
+    for (path, bytes) in &files {
+        writer.add_bytes(&NewEntry::file(path.as_bytes()), bytes).unwrap();
+    }
+    writer.finish().unwrap();
+    // What is left ends with the record behind the last block: neither the index nor the copy of it.
+    let blobs = blobs(&archive);
+    let last = blobs.iter().rposition(|blob| blob.decoded > 0).unwrap();
+    let end = blobs[last + 1].offset + blobs[last + 1].stored;
+    fs::OpenOptions::new().write(true).open(&archive).unwrap().set_len(end).unwrap();
+    salvage(&archive, &salvaged, &Options::new()).unwrap();
+    let kept: BTreeMap<_, _> = contents(&salvaged).into_iter().map(|(path, (_, _, bytes))| (path, bytes)).collect();
+    let expected = files.iter().map(|(path, bytes)| (path.as_bytes().to_vec(), bytes.clone())).collect();
+    assert!(kept == expected, "{:?}", kept.keys().map(|path| String::from_utf8_lossy(path)).collect::<Vec<_>>());
+}

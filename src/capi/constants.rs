@@ -56,9 +56,9 @@ pub const ZNIPPY_OPT_THREADS: u32 = 1;
 pub const ZNIPPY_OPT_LEVEL: u32 = 2;
 /// Values for level, block size, slice size and small files: 0 default, 1 fast, 2 small, 3 max, 4 random.
 pub const ZNIPPY_OPT_PRESET: u32 = 3;
-/// Files up to this many bytes share blocks with their neighbours.
+/// Files up to this many bytes are not cut, and share blocks with their neighbours.
 pub const ZNIPPY_OPT_SMALL_FILE: u32 = 4;
-/// Bytes of small files that are compressed as one block.
+/// Bytes of small files, or of shorter slices of big ones, that are compressed as one block.
 pub const ZNIPPY_OPT_BLOCK_SIZE: u32 = 5;
 /// Big files are cut into slices of this many bytes; a power of two.
 pub const ZNIPPY_OPT_SLICE_SIZE: u32 = 6;
@@ -147,6 +147,8 @@ pub const ZNIPPY_OPT_DUPLICATE_PATHS: u32 = 43;
 pub const ZNIPPY_OPT_RECOVERY: u32 = 56;
 /// Flag: znippy_writer_append() leaves out what no entry of the archive uses any more.
 pub const ZNIPPY_OPT_COMPACT: u32 = 46;
+/// Big files of which parts are the same: 0 look for them and let them share blocks, 1 don't.
+pub const ZNIPPY_OPT_SIMILAR_FILES: u32 = 44;
 /// ZNIPPY_PROFILE_*: the format that is written.
 pub const ZNIPPY_OPT_PROFILE: u32 = 51;
 /// Names of one file: 0 record them as such, 1 record each as a file of its own.
@@ -360,6 +362,7 @@ mod tests {
             ZNIPPY_OPT_MAX_RATIO,
             ZNIPPY_OPT_MAX_DEPTH,
             ZNIPPY_OPT_DUPLICATE_PATHS,
+            ZNIPPY_OPT_SIMILAR_FILES,
             ZNIPPY_OPT_DIFF_MTIME,
             ZNIPPY_OPT_DUPLICATES,
             ZNIPPY_OPT_MAX_INDEX,

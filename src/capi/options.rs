@@ -334,7 +334,7 @@ mod tests {
             };
             assert_eq!(get(null()), get(options));
             assert_eq!(znippy_options_set_i64(options, ZNIPPY_OPT_PRESET, 2, null_mut()), ZNIPPY_OK);
-            assert_eq!(get(options), 10);
+            assert_eq!(get(options), 9);
             assert_eq!(znippy_options_set_i64(options, ZNIPPY_OPT_LEVEL, 7, null_mut()), ZNIPPY_OK);
             let copy = znippy_options_clone(options);
             assert_eq!(znippy_options_set_i64(options, ZNIPPY_OPT_LEVEL, 8, null_mut()), ZNIPPY_OK);

@@ -1,6 +1,6 @@
 //! Files of several slices: written in parallel under a temporary name, renamed when all slices are in.
 //!
-//! No descriptor is kept between slices: whoever has a slice opens the file again and makes sure that it is the
+//! No descriptor is kept between blocks: whoever has slices of a file opens it again and makes sure that it is the
 //! one that was made.
 
 use crate::sync::Mutex;
@@ -43,25 +43,28 @@ impl Unfinished {
         Unfinished(bigs.iter().map(progress).collect())
     }
 
-    /// Writes a slice's bytes, which were checked; the last one finishes the file. Where it did, returns whether the file
-    /// took the place of something else.
-    pub(super) fn write(
+    /// Writes slices of one file, whose bytes were checked; the last one finishes the file. Where it did, returns whether
+    /// the file took the place of something else.
+    pub(super) fn write<'a>(
         &self,
         job: &Job<'_>,
         directory: &Directory,
         modes: &Modes,
-        piece: &Piece,
-        bytes: &[u8],
+        number: u32,
+        slices: impl Iterator<Item = (&'a Piece, &'a [u8])>,
     ) -> Result<Option<bool>> {
-        let big = &job.plan.bigs[piece.big as usize];
-        let progress = &self.0[piece.big as usize];
+        let (big, progress) = (&job.plan.bigs[number as usize], &self.0[number as usize]);
         let temporary = job.root.temporary_name(u64::from(big.file));
         let file = progress.open(job, directory, modes, big, &temporary)?;
-        sandbox::write_at(file.as_fd(), bytes, piece.offset)?;
-        if let Some(part) = Part::new(bytes, piece.offset) {
-            progress.parts.lock().push(part);
+        let mut is_last = false;
+        for (piece, bytes) in slices {
+            sandbox::write_at(file.as_fd(), bytes, piece.offset)?;
+            if let Some(part) = Part::new(bytes, piece.offset) {
+                progress.parts.lock().push(part);
+            }
+            is_last = progress.is_last();
         }
-        if !progress.is_last() {
+        if !is_last {
             return Ok(None);
         }
         progress.check_whole(job, file.as_fd(), big)?;

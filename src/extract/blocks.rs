@@ -91,13 +91,14 @@ impl<'a> Worker<'a> {
             for some in of_block.chunks(FILES_BETWEEN_CHECKS) {
                 self.job.check()?;
                 let before = (done.files, done.bytes_out);
-                for slice in some {
+                let plan = self.job.plan;
+                for of_file in some.chunk_by(|a, b| plan.file_number(a) == plan.file_number(b)) {
                     // What failed before, or has no right bytes, is not written.
-                    if self.job.failures.any() && self.job.failures.has_file(self.job.plan.file_number(slice)) {
+                    if self.job.failures.any() && self.job.failures.has_file(plan.file_number(&of_file[0])) {
                         continue;
                     }
-                    if let Err(error) = self.write(slice, &mut done) {
-                        self.failed(slice, error)?;
+                    if let Err(error) = self.write(of_file, &mut done) {
+                        self.failed(&of_file[0], error)?;
                     }
                 }
                 self.job.counters.add(done.files - before.0, done.bytes_out - before.1);
@@ -144,35 +145,48 @@ impl<'a> Worker<'a> {
         self.block.get(slice.range()).ok_or_else(|| Error::corrupt("index.block", "the slice lies outside its block"))
     }
 
-    fn write(&mut self, slice: &Slice, done: &mut Stats) -> Result<()> {
-        match self.try_write(slice, done) {
+    /// Writes slices of one file.
+    fn write(&mut self, slices: &[Slice], done: &mut Stats) -> Result<()> {
+        match self.try_write(slices, done) {
             // Other parts of the process take descriptors too: try again with fewer handles.
             Err(error) if is_out_of_descriptors(error.os_code()) && self.handles.shrink() => {
-                self.try_write(slice, done)
+                self.try_write(slices, done)
             }
             result => result,
         }
     }
 
-    fn try_write(&mut self, slice: &Slice, done: &mut Stats) -> Result<()> {
-        let job = self.job;
-        let bytes = if slice.block == NO_BLOCK { &[][..] } else { self.block.get(slice.range()).unwrap_or_default() };
-        let node = job.plan.file_of(slice);
+    fn try_write(&mut self, slices: &[Slice], done: &mut Stats) -> Result<()> {
+        let (job, block) = (self.job, &self.block);
+        let bytes = |slice: &Slice| match slice.block {
+            NO_BLOCK => &[][..],
+            _ => block.get(slice.range()).unwrap_or_default(),
+        };
+        let node = job.plan.file_of(&slices[0]);
         let directory = self.handles.get(job.root, &job.plan.tree, node.directory)?;
-        let finished = match slice.target() {
+        let finished = match slices[0].target() {
             Target::File(number) => {
-                Some(create_whole(job, directory, &self.modes, node, number, |file| sandbox::write_at(file, bytes, 0))?)
+                let fill = |file: BorrowedFd<'_>| sandbox::write_at(file, bytes(&slices[0]), 0);
+                Some(create_whole(job, directory, &self.modes, node, number, fill)?)
             }
             Target::Piece(piece) => {
-                job.unfinished.write(job, directory, &self.modes, &job.plan.pieces[piece as usize], bytes)?
+                let big = job.plan.pieces[piece as usize].big;
+                let pieces = slices.iter().filter_map(|slice| match slice.target() {
+                    Target::Piece(piece) => Some((&job.plan.pieces[piece as usize], bytes(slice))),
+                    Target::File(_) => None,
+                });
+                job.unfinished.write(job, directory, &self.modes, big, pieces)?
             }
         };
         if let Some(replaced) = finished {
             done.files += 1;
             done.count_made(replaced);
         }
-        done.slices += u64::from(!bytes.is_empty());
-        done.bytes_out += bytes.len() as u64;
+        for slice in slices {
+            let len = bytes(slice).len() as u64;
+            done.slices += u64::from(len > 0);
+            done.bytes_out += len;
+        }
         Ok(())
     }
 }

@@ -91,11 +91,11 @@ option_table! {
     Preset = 3, "preset", Choice, 0, 0, 4, PACK, true,
         "A set of values for level, block-size, slice-size and small-file: 0 default, 1 fast, 2 small, 3 max, 4 random.";
     SmallFile = 4, "small-file", Int, MIB, 0, 64 * MIB, PACK, true,
-        "Files up to this many bytes share blocks with their neighbours.";
+        "Files up to this many bytes are slices as they are, and share blocks with their neighbours; bigger ones are cut.";
     BlockSize = 5, "block-size", Int, 4 * MIB, 4 * KIB, 64 * MIB, PACK, true,
-        "Bytes of small files that are compressed as one block.";
-    SliceSize = 6, "slice-size", Int, 4 * MIB, 64 * KIB, 64 * MIB, PACK, true,
-        "Big files are cut into slices of this many bytes; a power of two.";
+        "Bytes of small files, or of slices of big ones where those are shorter, that are compressed as one block.";
+    SliceSize = 6, "slice-size", Int, 512 * KIB, 64 * KIB, 64 * MIB, PACK, true,
+        "Big files are cut into slices of this many bytes, a power of two; with profile 1 of as many as a block has, unless it is set.";
     Order = 7, "order", Choice, 0, 0, 1, PACK, true,
         "Order of small files in the archive: 0 by path, 1 by extension, file name and path.";
     NoSkip = 8, "no-skip", Flag, 0, 0, 1, PACK, true,
@@ -105,7 +105,7 @@ option_table! {
     OnError = 10, "on-error", Choice, 0, 0, 1, PACK, false,
         "What to do with a source file that can't be read or changes while it is read: 0 fail, 1 leave it out and count it.";
     MemoryLimit = 11, "memory-limit", Int, 0, 0, i64::MAX, PACK | EXTRACT | READ | VERIFY, false,
-        "Most bytes for buffers and contexts; 0: packing takes what its level and block sizes need, everything else 32 MiB and 96 MiB a thread. A limit lowers threads, never changes bytes. Files that metadata providers get whole count: 128 MiB and a slice a buffer. Opening an archive of format version 3 reads its index, which a limit bounds too.";
+        "Most bytes for buffers and contexts; 0: packing takes what its level and block sizes need, everything else 32 MiB and 96 MiB a thread. A limit lowers threads, never changes bytes. Files that metadata providers get whole count: 128 MiB and a block a buffer. Opening an archive of format version 3 reads its index, which a limit bounds too.";
     RecordIds = 12, "record-ids", Flag, 0, 0, 1, PACK, true,
         "Record numeric user and group ids.";
     Repo = 13, "repo", Bytes, 0, 0, 4096, PACK, false,
@@ -168,6 +168,8 @@ option_table! {
         "Refuse paths of more components than this; 0: no limit, or 128 where untrusted is set and this is not.";
     DuplicatePaths = 43, "duplicate-paths", Choice, 0, 0, 1, PACK, false,
         "What to do with an entry whose path was added to a writer before: 0 refuse it, 1 let it replace the earlier one.";
+    SimilarFiles = 44, "similar-files", Choice, 0, 0, 1, PACK, true,
+        "Big files of which parts are the same: 0 look for them and let them share blocks, so that what they have in common is stored once; 1 don't, which saves reading up to 6 MiB of each twice.";
     DiffMtime = 50, "diff-mtime", Flag, 0, 0, 1, DIFF, false,
         "Modification times count as a difference too.";
     Duplicates = 42, "duplicates", Choice, 0, 0, 2, EXTRACT, false,
@@ -213,9 +215,9 @@ impl Key {
 /// What a preset says of an option; the figures behind the presets are in `docs/BENCHMARKS.md`.
 pub(super) fn preset_value(preset: i64, key: Key) -> Option<i64> {
     let (level, block, slice, small) = match preset {
-        1 => (1, 2 * MIB, 2 * MIB, 512 * KIB),
-        2 => (10, 64 * MIB, 64 * MIB, 16 * MIB),
-        3 => (19, 64 * MIB, 64 * MIB, 16 * MIB),
+        1 => (1, 2 * MIB, 256 * KIB, 512 * KIB),
+        2 => (9, 64 * MIB, MIB, 16 * MIB),
+        3 => (19, 64 * MIB, MIB, 16 * MIB),
         4 => (3, 128 * KIB, 256 * KIB, 64 * KIB),
         _ => return None,
     };

@@ -2,7 +2,7 @@
 //!
 //! Readers ask while a file is in memory: a small file lies in its unit's buffer; the windows of a big one, which
 //! several readers hold, are put together in a buffer of its own, and whoever brings the last one asks. Who that is
-//! depends on timing, what is found does not.
+//! depends on timing, what is found does not. A file that is read in turns with others is read once more, whole.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -128,7 +128,8 @@ impl Claimer {
         }))
     }
 
-    fn wanted(&self, from: usize, path: &[u8], size: u64) -> Result<Option<usize>> {
+    /// The first provider from this number on that wants a file of this path and size.
+    pub(super) fn wanted(&self, from: usize, path: &[u8], size: u64) -> Result<Option<usize>> {
         for (number, provider) in self.providers.iter().enumerate().skip(from) {
             if provider.wants(path, size)? {
                 return Ok(Some(number));
@@ -138,7 +139,7 @@ impl Claimer {
     }
 
     /// Asks the provider that wants the file, and those behind it where it turns out not to be one of its own.
-    fn ask(&self, first: usize, rows: &mut Rows, path: &[u8], bytes: &[u8]) -> Result<Option<Found>> {
+    pub(super) fn ask(&self, first: usize, rows: &mut Rows, path: &[u8], bytes: &[u8]) -> Result<Option<Found>> {
         let mut next = Some(first);
         while let Some(number) = next {
             let provider = &self.providers[number];

@@ -9,12 +9,14 @@ use crate::pack::read::{Gathered, Offered, Task, Window};
 use crate::progress::Reporter;
 use crate::provider::MAX_FILE;
 
-/// Buffers that gathering keeps: a unit of each class here, a block of each class in the sequencer, and a window.
+/// Buffers that gathering keeps: a unit of each class here, a block of each class in the sequencer, and a window; and a block
+/// of slices where those share blocks.
 pub(super) const PARKED: usize = 5;
 
 /// Gathers small files.
 pub(super) struct Gatherer {
     block_size: usize,
+    shares_slices: bool,
     longest: usize,
     /// By class.
     open: [Option<OpenUnit>; 2],
@@ -32,14 +34,14 @@ impl Gatherer {
     pub(super) fn new(layout: &Layout) -> Gatherer {
         // One byte more, so that what reads a small file of the longest kind sees whether it goes on.
         let longest = layout.longest_block() + 1;
-        Gatherer { block_size: layout.block_size, longest, open: [None, None] }
+        Gatherer { block_size: layout.block_size, shares_slices: layout.shares_slices(), longest, open: [None, None] }
     }
 
     /// Starts the workers for what is gathered, or for trees beside it.
     pub(super) fn start(&self, pipeline: &mut Pipeline) -> Result<()> {
         // A big file that a provider looks at, and one that is being put together.
         let assembled = if pipeline.has_providers() { 2 * MAX_FILE as usize } else { 0 };
-        pipeline.start(self.longest, PARKED, assembled)
+        pipeline.start(self.longest, PARKED + usize::from(self.shares_slices), assembled)
     }
 
     /// A buffer for a unit or a window.
@@ -163,7 +165,7 @@ impl Assembly {
     /// The whole file has passed: has it looked at.
     pub(super) fn offer(self, entry: u32, path: &[u8], pipeline: &mut Pipeline, reporter: &mut Reporter) -> Result<()> {
         match self.0 {
-            Some(bytes) => pipeline.offer(Offered { entry, path: path.into(), bytes }, reporter),
+            Some(bytes) => pipeline.offer(Task::Offer(Offered { entry, path: path.into(), bytes }), reporter),
             None => Ok(()),
         }
     }

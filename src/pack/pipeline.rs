@@ -27,10 +27,11 @@ use crate::pack::compress::Packed;
 use crate::pack::output::Output;
 use crate::pack::pipeline::budget::{Budget, budget};
 use crate::pack::pipeline::crew::{Crew, Done};
-use crate::pack::read::{Content, Offered, ReadUnit, Task};
+use crate::pack::read::{Content, ReadUnit, Task};
 use crate::pack::recovery::Recorder;
 use crate::pack::sequence::{Block, Sequenced, Sequencer};
 use crate::progress::Reporter;
+use crate::provider::MAX_FILE;
 use crate::stats::Stats;
 use crate::sync::RecvTimeoutError;
 
@@ -102,7 +103,7 @@ impl Pipeline {
             options: options.clone(),
             layout,
             output,
-            sequencer: Sequencer::new(layout.block_size),
+            sequencer: Sequencer::new(&layout),
             written: Vec::new(),
             by_hash: HashMap::new(),
             hashed: 0,
@@ -205,13 +206,20 @@ impl Pipeline {
         self.recorder.iter_mut().for_each(|recorder| recorder.tree(batch));
         // Memory for what is put together for providers is the tree's now.
         self.wait_for_offers(reporter)?;
-        for number in 0..batch.plan.units {
+        for (number, unit) in batch.plan.units(&batch.tree).enumerate() {
             if batch.plan.begins_class(number) {
                 self.flush(reporter)?;
             }
             let buffer = self.buffer(batch.plan.longest, reporter)?;
-            let unit = batch.plan.unit(number, &batch.tree);
             self.begin(Task::Tree(Arc::clone(batch), unit), buffer);
+        }
+        if self.has_providers() {
+            // Windows of files that are read in turns come too far apart to be kept until all are there.
+            let in_turns = batch.plan.big.iter().filter(|file| file.in_turns);
+            let offered = in_turns.filter(|file| batch.tree.records[file.record as usize].size <= MAX_FILE);
+            for file in offered {
+                self.offer(Task::OfferRecord(Arc::clone(batch), file.record), reporter)?;
+            }
         }
         self.flush(reporter)?;
         while self.next_sequenced < self.next_unit {
@@ -258,10 +266,10 @@ impl Pipeline {
     }
 
     /// Has metadata providers look at a file, one at a time.
-    pub(super) fn offer(&mut self, offered: Offered, reporter: &mut Reporter) -> Result<()> {
+    pub(super) fn offer(&mut self, task: Task, reporter: &mut Reporter) -> Result<()> {
         self.vital(|pipeline| pipeline.wait_for_offers(reporter))?;
         self.offered += 1;
-        self.begin(Task::Offer(offered), Vec::new());
+        self.begin(task, Vec::new());
         Ok(())
     }
 

@@ -11,19 +11,23 @@ use rustix::fs::{FileType, Mode, OFlags, SeekFrom};
 use rustix::io::Errno;
 
 use crate::beneath::{Access, DirectoryCache, is_out_of_descriptors};
-use crate::error::{Error, Result, Status};
+use crate::error::{Error, Result, Status, zeroed};
 use crate::format::hash::{Digest, hash, window_value};
 use crate::options::{Layout, Profile};
 use crate::pack::batch::{Batch, Handles};
 use crate::pack::claims::{Claimer, Found, PartOfFile, Rows};
 use crate::pack::holes;
-use crate::pack::plan::{Class, Unit};
+use crate::pack::plan::{self, Class, Unit};
 use crate::pack::probe::{self, Trial};
 use crate::pack::scan::{Record, mtime};
 use crate::progress::CancelToken;
 
 /// Slices of big files that are stored are at most this long, so that a read at an offset need not check more.
 const STORED_SLICE: usize = 1 << 20;
+
+/// How files are opened. `NONBLOCK`: if a FIFO has taken the file's place since the scan, opening it must not wait for a writer.
+pub(super) const FLAGS: OFlags =
+    OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC).union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
 
 /// What a worker reads, or only hashes, in one go.
 pub(super) enum Task {
@@ -35,6 +39,8 @@ pub(super) enum Task {
     Window(Window),
     /// A big file that was added on its own, for metadata providers; no buffer is filled.
     Offer(Offered),
+    /// A big file of a tree, by the number of its record, for metadata providers; no buffer is filled.
+    OfferRecord(Arc<Batch>, u32),
 }
 
 /// Small files that were added one by one.
@@ -90,7 +96,31 @@ pub(super) struct SmallFile {
     pub(super) whole: Option<Digest>,
 }
 
-/// What was read: files, or one window.
+/// A window of a big file that was read, or was not: then it has no pieces, and no chaining value.
+pub(super) struct WindowRead {
+    /// The sequencer's number for the file.
+    pub(super) part: u32,
+    pub(super) len: usize,
+    /// Its pieces are those up to this number of [`ReadUnit::pieces`], from where the window before ends.
+    pub(super) pieces_end: usize,
+    /// The window's chaining value, where its file has several windows or may have.
+    pub(super) value: Option<ChainingValue>,
+    /// The hash of the whole, where the file has one window, or may have, and not one piece is the whole.
+    pub(super) whole: Option<Digest>,
+    /// The bytes don't compress.
+    pub(super) noise: bool,
+    /// How many windows the file has, where this is known to be the last.
+    pub(super) last_of: Option<u32>,
+}
+
+impl WindowRead {
+    fn left_out(part: u32, window: &plan::Window, pieces_end: usize) -> WindowRead {
+        let (len, last_of) = (window.len, window.last_of());
+        WindowRead { part, len, pieces_end, value: None, whole: None, noise: false, last_of }
+    }
+}
+
+/// What was read: files, or windows.
 pub(super) enum Content {
     Small {
         class: Class,
@@ -100,19 +130,7 @@ pub(super) enum Content {
         /// Whether the bytes don't compress, where that was looked at.
         noise: Option<bool>,
     },
-    Window {
-        /// The sequencer's number for the file.
-        part: u32,
-        len: usize,
-        /// The window's chaining value, where its file has several windows or may have.
-        value: Option<ChainingValue>,
-        /// The hash of the whole, where the file has one window, or may have, and not one piece is the whole.
-        whole: Option<Digest>,
-        /// The bytes don't compress.
-        noise: bool,
-        /// How many windows the file has, where this is known to be the last.
-        last_of: Option<u32>,
-    },
+    Windows(Vec<WindowRead>),
     /// Nothing but what metadata providers found.
     Found,
 }
@@ -133,6 +151,8 @@ pub(super) struct Reader<'a> {
     no_skip: bool,
     /// A window is one slice, whatever is in it.
     one_slice: bool,
+    /// Slices are cut alike whether they compress or not: whether they do is asked of several together.
+    cut_alike: bool,
     lenient: bool,
     claimer: &'a Claimer,
     cancel: &'a CancelToken,
@@ -152,7 +172,8 @@ impl<'a> Reader<'a> {
     ) -> Result<Reader<'a>> {
         let (trial, rows) = (Trial::new()?, claimer.rows());
         let (no_skip, one_slice) = (layout.no_skip, layout.profile == Profile::Version3);
-        Ok(Reader { worker, no_skip, one_slice, lenient, claimer, cancel, trial, rows, path: Vec::new() })
+        let cut_alike = layout.shares_slices();
+        Ok(Reader { worker, no_skip, one_slice, cut_alike, lenient, claimer, cancel, trial, rows, path: Vec::new() })
     }
 
     /// Fills `buffer`, which is at least as long as the unit, and hashes what is in it.
@@ -161,16 +182,26 @@ impl<'a> Reader<'a> {
             Task::Tree(batch, unit) => {
                 let mut handles = batch.handles(self.worker)?;
                 let tree = OpenTree { batch, handles: handles.as_mut() };
-                match *unit {
+                match unit {
                     Unit::Small { from, to, bytes, class } => {
-                        self.read_small(tree, from as usize..to as usize, bytes, class, buffer)
+                        self.read_small(tree, *from as usize..*to as usize, *bytes, *class, buffer)
                     }
-                    Unit::Window { .. } => self.read_window(tree, unit, buffer),
+                    Unit::Windows(windows) => self.read_windows(tree, windows, buffer),
                 }
             }
             Task::Gathered(gathered) => self.hash_small(gathered, buffer),
-            Task::Window(window) => self.hash_window(window, &buffer[..window.len]),
+            Task::Window(window) => {
+                let (bytes, mut pieces) = (&buffer[..window.len], Vec::new());
+                let noise = self.is_noise(window.packed && window.offset == 0, bytes)?;
+                let read = self.hash_window(window, noise, bytes, 0, &mut pieces);
+                let content = Content::Windows(vec![read]);
+                Ok(ReadUnit { pieces, content, skipped: Vec::new(), found: Vec::new() })
+            }
             Task::Offer(offered) => self.offer(offered),
+            Task::OfferRecord(batch, record) => {
+                let mut handles = batch.handles(self.worker)?;
+                self.offer_record(OpenTree { batch, handles: handles.as_mut() }, *record)
+            }
         }
     }
 
@@ -192,11 +223,7 @@ impl<'a> Reader<'a> {
             let entry = tree.batch.first + number;
             let len = record.size as usize;
             if let Err(error) = tree.fill(record, 0, &mut buffer[at..at + len]) {
-                let error = error.with_path(tree.batch.tree.host_path(record));
-                if !self.lenient || !error.is_about_its_object() {
-                    return Err(error);
-                }
-                skipped.push((entry, error));
+                skipped.push((entry, self.left_out(error, tree.batch, record)?));
                 continue;
             }
             let file = &buffer[at..at + len];
@@ -241,56 +268,120 @@ impl<'a> Reader<'a> {
         Ok(ReadUnit { pieces: Vec::new(), content: Content::Found, skipped: Vec::new(), found })
     }
 
-    fn read_window(&mut self, mut tree: OpenTree<'_>, unit: &Unit, buffer: &mut [u8]) -> Result<ReadUnit> {
-        let Unit::Window { record: number, big, number: window, windows, offset, len } = *unit else {
-            return Err(Error::new(Status::Panic, "a unit of small files is read as a window"));
-        };
-        self.cancel.check()?;
-        let batch = tree.batch;
-        let record = &batch.tree.records[number as usize];
-        let (entry, part) = (batch.first + number, batch.first_part + big);
-        let last_of = (window + 1 == windows).then_some(windows);
-        if let Err(error) = tree.fill(record, offset, &mut buffer[..len]) {
-            let error = error.with_path(batch.tree.host_path(record));
-            if !self.lenient || !error.is_about_its_object() {
-                return Err(error);
-            }
-            self.claimer.abandon(entry, windows);
-            let content = Content::Window { part, len, value: None, whole: None, noise: false, last_of };
-            return Ok(ReadUnit { pieces: Vec::new(), content, skipped: vec![(entry, error)], found: Vec::new() });
+    fn read_windows(
+        &mut self,
+        mut tree: OpenTree<'_>,
+        windows: &[plan::Window],
+        buffer: &mut [u8],
+    ) -> Result<ReadUnit> {
+        let mut unit = ReadUnit { pieces: Vec::new(), content: Content::Found, skipped: Vec::new(), found: Vec::new() };
+        let mut read = Vec::with_capacity(windows.len());
+        let mut at = 0;
+        for of_file in windows.chunk_by(|a, b| a.big == b.big) {
+            self.cancel.check()?;
+            at += self.read_file_windows(&mut tree, of_file, &mut buffer[at..], at, &mut unit, &mut read)?;
         }
-        let extension = crate::format::path::extension(batch.tree.names.name(record.name));
-        let packed = window == 0 && probe::is_packed_extension(extension);
-        let window = Window { part, offset, len, packed, several: Some(windows > 1), last_of };
-        let mut unit = self.hash_window(&window, &buffer[..len])?;
-        if !self.claimer.is_idle() {
-            batch.path(record, &mut self.path);
-            let part = PartOfFile { file: entry, parts: windows, offset, bytes: &buffer[..len], size: record.size };
-            let offered = self.claimer.part(&mut self.rows, &self.path, &part);
-            let claimed = offered.map_err(|error| error.with_path(batch.tree.host_path(record)))?;
-            unit.found.extend(claimed.map(|values| (entry, values)));
+        unit.content = Content::Windows(read);
+        Ok(unit)
+    }
+
+    /// Windows of one file that follow one another, `at` bytes into the unit's buffer; how many bytes they have.
+    fn read_file_windows(
+        &mut self,
+        tree: &mut OpenTree<'_>,
+        windows: &[plan::Window],
+        buffer: &mut [u8],
+        at: usize,
+        unit: &mut ReadUnit,
+        read: &mut Vec<WindowRead>,
+    ) -> Result<usize> {
+        let (batch, first) = (tree.batch, windows[0]);
+        let (record, file) = (&batch.tree.records[first.record as usize], &batch.plan.big[first.big as usize]);
+        let (entry, part, parts) = (batch.first + first.record, batch.first_part + first.big, first.windows);
+        // A file that is read in turns is offered to providers on its own.
+        let assembled = !self.claimer.is_idle() && !file.in_turns;
+        let len = windows.iter().map(|window| window.len).sum();
+        if let Err(error) = tree.fill(record, first.offset, &mut buffer[..len]) {
+            unit.skipped.push((entry, self.left_out(error, batch, record)?));
+            if assembled {
+                self.claimer.abandon(entry, parts);
+            }
+            let pieces_end = unit.pieces.len();
+            read.extend(windows.iter().map(|window| WindowRead::left_out(part, window, pieces_end)));
+            return Ok(0);
+        }
+        // They are asked together whether they compress, so that a few samples don't decide.
+        let packed = first.number == 0 && file.packed;
+        let noise = self.is_noise(packed, &buffer[..len])?;
+        let mut from = 0;
+        for window in windows {
+            let bytes = &buffer[from..from + window.len];
+            let (offset, several, last_of) = (window.offset, Some(parts > 1), window.last_of());
+            let window = Window { part, offset, len: bytes.len(), packed, several, last_of };
+            read.push(self.hash_window(&window, noise, bytes, at + from, &mut unit.pieces));
+            from += bytes.len();
+            if assembled {
+                batch.path(record, &mut self.path);
+                let part = PartOfFile { file: entry, parts, offset, bytes, size: record.size };
+                let offered = self.claimer.part(&mut self.rows, &self.path, &part);
+                let claimed = offered.map_err(|error| error.with_path(batch.tree.host_path(record)))?;
+                unit.found.extend(claimed.map(|values| (entry, values)));
+            }
+        }
+        Ok(len)
+    }
+
+    /// Reads a file of a tree as a whole, for metadata providers alone.
+    fn offer_record(&mut self, mut tree: OpenTree<'_>, number: u32) -> Result<ReadUnit> {
+        self.cancel.check()?;
+        let mut unit = ReadUnit { pieces: Vec::new(), content: Content::Found, skipped: Vec::new(), found: Vec::new() };
+        let batch = tree.batch;
+        let (record, entry) = (&batch.tree.records[number as usize], batch.first + number);
+        batch.path(record, &mut self.path);
+        let named = |error: Error| error.with_path(batch.tree.host_path(record));
+        let Some(first) = self.claimer.wanted(0, &self.path, record.size).map_err(named)? else { return Ok(unit) };
+        let mut bytes = zeroed(record.size as usize)?;
+        match tree.fill(record, 0, &mut bytes) {
+            Ok(()) => {
+                let claimed = self.claimer.ask(first, &mut self.rows, &self.path, &bytes).map_err(named)?;
+                unit.found.extend(claimed.map(|values| (entry, values)));
+            }
+            Err(error) => unit.skipped.push((entry, self.left_out(error, batch, record)?)),
         }
         Ok(unit)
     }
 
-    fn hash_window(&mut self, window: &Window, bytes: &[u8]) -> Result<ReadUnit> {
-        let noise = self.is_noise(window, bytes)?;
-        let mut pieces = Vec::new();
-        let longest = if noise && !self.one_slice { STORED_SLICE } else { bytes.len() };
+    /// Why a file is left out; the error itself where that isn't asked for.
+    fn left_out(&self, error: Error, batch: &Batch, record: &Record) -> Result<Error> {
+        let error = error.with_path(batch.tree.host_path(record));
+        if self.lenient && error.is_about_its_object() { Ok(error) } else { Err(error) }
+    }
+
+    /// Hashes a window that stands `at` bytes into its buffer.
+    fn hash_window(
+        &self,
+        window: &Window,
+        noise: bool,
+        bytes: &[u8],
+        at: usize,
+        pieces: &mut Vec<Piece>,
+    ) -> WindowRead {
+        let before = pieces.len();
+        let cut = (noise || self.cut_alike) && !self.one_slice;
+        let longest = if cut { STORED_SLICE } else { bytes.len() };
         let for_each = if self.one_slice { whole } else { holes::for_each_data };
         for_each(bytes, &mut |start, len| {
             for from in (start..start + len).step_by(longest) {
                 let len = longest.min(start + len - from);
                 let checksum = hash(&bytes[from..from + len]);
-                pieces.push(Piece { start: from, len, offset: window.offset + from as u64, checksum });
+                pieces.push(Piece { start: at + from, len, offset: window.offset + from as u64, checksum });
             }
         });
-        let one = pieces.len() == 1 && pieces[0].len == bytes.len();
+        let one = matches!(&pieces[before..], [piece] if piece.len == bytes.len());
         let value = (window.several != Some(false)).then(|| window_value(bytes, window.offset));
         let whole = (window.several != Some(true) && !one).then(|| hash(bytes));
         let (part, len, last_of) = (window.part, window.len, window.last_of);
-        let content = Content::Window { part, len, value, whole, noise, last_of };
-        Ok(ReadUnit { pieces, content, skipped: Vec::new(), found: Vec::new() })
+        WindowRead { part, len, pieces_end: pieces.len(), value, whole, noise, last_of }
     }
 
     /// Whether small files don't compress. Only of those whose extensions say so it is asked before they are put into
@@ -301,9 +392,8 @@ impl<'a> Reader<'a> {
     }
 
     /// Extension and first bytes are believed together; samples decide about everything else.
-    fn is_noise(&mut self, window: &Window, bytes: &[u8]) -> Result<bool> {
-        let known = window.offset == 0 && window.packed && probe::is_packed_magic(bytes);
-        if known && !self.no_skip {
+    fn is_noise(&mut self, packed: bool, bytes: &[u8]) -> Result<bool> {
+        if packed && !self.no_skip && probe::is_packed_magic(bytes) {
             return Ok(true);
         }
         probe::is_noise(bytes, &mut self.trial)
@@ -360,10 +450,8 @@ impl OpenTree<'_> {
 
 /// Opens, reads and checks one file, or a part of it.
 fn read_checked(directory: BorrowedFd<'_>, name: &[u8], record: &Record, offset: u64, bytes: &mut [u8]) -> Result<()> {
-    // O_NONBLOCK: if a FIFO has taken the file's place since the scan, opening it must not wait for a writer.
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     let file =
-        crate::sys::openat(directory, name, flags, Mode::empty()).map_err(|e| vanished("can't open the file", e))?;
+        crate::sys::openat(directory, name, FLAGS, Mode::empty()).map_err(|e| vanished("can't open the file", e))?;
     let mut stat = None;
     if bytes.len() >= holes::MIN_HOLE {
         stat = Some(rustix::fs::fstat(&file).map_err(|e| Error::os("can't look at the file", e))?);
@@ -388,7 +476,7 @@ fn read_checked(directory: BorrowedFd<'_>, name: &[u8], record: &Record, offset:
 }
 
 /// Fills the buffer; `false` where the file ends before.
-fn fill(file: &impl std::os::fd::AsFd, offset: u64, bytes: &mut [u8]) -> Result<bool, Errno> {
+pub(super) fn fill(file: &impl std::os::fd::AsFd, offset: u64, bytes: &mut [u8]) -> Result<bool, Errno> {
     let mut filled = 0;
     while filled < bytes.len() {
         match rustix::io::pread(file, &mut bytes[filled..], offset + filled as u64) {

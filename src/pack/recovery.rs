@@ -5,7 +5,7 @@
 //! they know the files so far. Entries without bytes, further names and what was taken from another archive stand in
 //! the copies of the index, and so do all files once more.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::error::Result;
@@ -69,16 +69,23 @@ impl Log {
         }
     }
 
-    /// A block has its number: what waited and is in blocks with numbers goes behind it.
+    /// A block has its number: what waited and is in blocks with numbers goes behind it. A file has ended where none of its
+    /// slices waits: nothing more is told of it then.
     pub(super) fn attach(&mut self, block: u32, has_number: impl Fn(u32) -> bool) {
         let (mut ready, mut left) = (Vec::new(), Vec::new());
         for noted in self.slices.drain(..) {
             let goes = ready.len() < MAX_NOTED && has_number(noted.slice);
             if goes { ready.push(noted) } else { left.push(noted) }
         }
+        let waiting: HashSet<u32> = left.iter().map(|noted| noted.entry).collect();
         self.slices = left;
-        let files = self.files.drain(..self.files.len().min(MAX_NOTED)).collect();
-        self.by_block.insert(block, (ready, files));
+        let (mut ended, mut left) = (Vec::new(), Vec::new());
+        for file in self.files.drain(..) {
+            let goes = ended.len() < MAX_NOTED && !waiting.contains(&file.entry);
+            if goes { ended.push(file) } else { left.push(file) }
+        }
+        self.files = left;
+        self.by_block.insert(block, (ready, ended));
     }
 
     pub(super) fn take(&mut self, block: u32) -> (Vec<Noted>, Vec<Ended>) {

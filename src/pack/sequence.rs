@@ -1,15 +1,16 @@
 //! Dedup and grouping, in plan order: what was read becomes slices and blocks.
 //!
 //! Runs on one thread and looks at hashes and numbers, never at timing, so that the layout is the same however
-//! many readers there are. Bytes move only where duplicates or holes leave gaps in a buffer.
+//! many readers there are. Bytes move only where duplicates or holes leave gaps in a buffer, and where windows of big
+//! files come one by one and share blocks.
 
 use hashbrown::HashTable;
 
 use crate::error::{Error, Result, Status, push, reserve};
 
 use crate::format::hash::{Digest, WindowMerger};
-use crate::pack::plan::Class;
-use crate::pack::read::{Content, Piece, ReadUnit};
+use crate::options::Layout;
+use crate::pack::read::{Content, Piece, ReadUnit, WindowRead};
 use crate::pack::recovery::{Ended, Log, Noted};
 use crate::stats::Stats;
 
@@ -51,6 +52,8 @@ struct Parts {
     hash: Option<Digest>,
     /// Some of its bytes were not there before.
     fresh: bool,
+    /// It is left out.
+    dropped: bool,
 }
 
 /// A block on its way to a worker.
@@ -83,7 +86,10 @@ pub(super) struct StoredBlock {
 /// Slices of noise share a block until it has so many bytes.
 const STORED_TOGETHER: usize = 64 << 10;
 
-/// A buffer that more small files may join.
+/// Slices of big files, beside the classes of small ones.
+const BIG: usize = 2;
+
+/// A buffer that more of its kind may join.
 struct Pending {
     buffer: Vec<u8>,
     kept: Kept,
@@ -98,14 +104,16 @@ const UNNUMBERED: u32 = u32::MAX;
 /// Turns units into slices and blocks.
 pub(super) struct Sequencer {
     block_size: usize,
+    /// The longest slice of a big file, where those share blocks.
+    shared_slice: Option<usize>,
     slices: Vec<Slice>,
     by_checksum: HashTable<u32>,
     /// For each entry: a slice, or `PARTS` and a number of `parts`, or `EMPTY`.
     contents: Vec<u32>,
     parts: Vec<Parts>,
     dropped: Vec<u32>,
-    /// By class.
-    pending: [Option<Pending>; 2],
+    /// By class, and of big files.
+    pending: [Option<Pending>; 3],
     blocks: u32,
     /// Slices that another archive says it has, in order of their numbers, each with the number of an entry there that
     /// has it.
@@ -129,15 +137,16 @@ pub(super) struct Sequenced {
 }
 
 impl Sequencer {
-    pub(super) fn new(block_size: usize) -> Sequencer {
+    pub(super) fn new(layout: &Layout) -> Sequencer {
         Sequencer {
-            block_size,
+            block_size: layout.block_size,
+            shared_slice: layout.shares_slices().then_some(layout.slice_size),
             slices: Vec::new(),
             by_checksum: HashTable::new(),
             contents: Vec::new(),
             parts: Vec::new(),
             dropped: Vec::new(),
-            pending: [None, None],
+            pending: [None, None, None],
             blocks: 0,
             adopted: Vec::new(),
             relied_on: Vec::new(),
@@ -266,7 +275,9 @@ impl Sequencer {
         let mut out = Sequenced::default();
         for (entry, error) in read.skipped {
             // Each window of a big file fails on its own; one report is enough.
-            if self.dropped.last() != Some(&entry) {
+            let parts = self.contents[entry as usize] & PARTS != 0 && self.contents[entry as usize] != EMPTY;
+            let part = parts.then(|| (self.contents[entry as usize] & !PARTS) as usize);
+            if part.is_none_or(|part| !std::mem::replace(&mut self.parts[part].dropped, true)) {
                 self.dropped.push(entry);
                 out.skipped.push(error);
             }
@@ -282,35 +293,59 @@ impl Sequencer {
                     self.small_file(file.entry, pieces, file.whole, &mut kept, &mut buffer)?;
                 }
                 out.bytes += (bytes - kept.len) as u64;
-                self.group(class, buffer, kept, noise, &mut out);
+                self.group(class as usize, buffer, kept, noise, &mut out);
             }
-            Content::Window { part, len, value, whole, noise, last_of } => {
-                let mut kept = Kept::default();
-                for piece in &read.pieces {
-                    let slice = self.place(piece, &mut kept, &mut buffer)?;
-                    let Parts { slices, entry, .. } = &mut self.parts[part as usize];
-                    let (entry, seq, offset) = (*entry, slices.len() as u32, piece.offset);
-                    slices.push((offset, slice));
-                    self.log.iter_mut().for_each(|log| log.slice(Noted { entry, seq, offset, slice }));
+            Content::Windows(windows) => {
+                let (mut from, mut kept, mut noise) = (0, Kept::default(), true);
+                for window in windows {
+                    let pieces = &read.pieces[from..window.pieces_end];
+                    from = window.pieces_end;
+                    let before = kept.len;
+                    self.window(&window, pieces, &mut kept, &mut buffer, &mut out)?;
+                    noise &= window.noise || kept.len == before;
                 }
-                let bytes: usize = read.pieces.iter().map(|piece| piece.len).sum();
-                self.stats.duplicate_bytes += (bytes - kept.len) as u64;
-                let parts = &mut self.parts[part as usize];
-                parts.fresh |= kept.len > 0;
-                parts.len += len as u64;
-                parts.hash = whole;
-                if let Some(value) = value {
-                    parts.windows.push(value);
+                if self.shared_slice.is_some() && !noise {
+                    self.group(BIG, buffer, kept, Some(false), &mut out);
+                } else {
+                    self.emit(buffer, kept, Some(noise), &mut out);
                 }
-                out.bytes += (len - kept.len) as u64;
-                if let Some(windows) = last_of {
-                    self.end_windows(part, windows, &mut out);
-                }
-                self.emit(buffer, kept, Some(noise), &mut out);
             }
             Content::Found => {}
         }
         Ok(out)
+    }
+
+    fn window(
+        &mut self,
+        window: &WindowRead,
+        pieces: &[Piece],
+        kept: &mut Kept,
+        buffer: &mut [u8],
+        out: &mut Sequenced,
+    ) -> Result<()> {
+        let (part, before) = (window.part as usize, kept.len);
+        for piece in pieces {
+            let slice = self.place(piece, kept, buffer)?;
+            let Parts { slices, entry, .. } = &mut self.parts[part];
+            let (entry, seq, offset) = (*entry, slices.len() as u32, piece.offset);
+            slices.push((offset, slice));
+            self.log.iter_mut().for_each(|log| log.slice(Noted { entry, seq, offset, slice }));
+        }
+        let bytes: usize = pieces.iter().map(|piece| piece.len).sum();
+        let fresh = kept.len - before;
+        self.stats.duplicate_bytes += (bytes - fresh) as u64;
+        let parts = &mut self.parts[part];
+        parts.fresh |= fresh > 0;
+        parts.len += window.len as u64;
+        parts.hash = window.whole;
+        if let Some(value) = window.value {
+            parts.windows.push(value);
+        }
+        out.bytes += (window.len - fresh) as u64;
+        if let Some(windows) = window.last_of {
+            self.end_windows(window.part, windows, out);
+        }
+        Ok(())
     }
 
     /// After the last window of a file.
@@ -323,6 +358,7 @@ impl Sequencer {
             complete = values.count() == u64::from(windows);
             parts.hash = if complete { values.finish() } else { None };
         }
+        complete &= !parts.dropped;
         let (entry, slices) = (parts.entry, parts.slices.len() as u32);
         let ended = Ended { entry, slices, size: Some(parts.len), hash: parts.hash };
         self.log.iter_mut().filter(|_| complete).for_each(|log| log.file(ended));
@@ -456,9 +492,8 @@ impl Sequencer {
         Ok(number)
     }
 
-    /// Small files: a full buffer is a block; what duplicates have left of others is put together.
-    fn group(&mut self, class: Class, buffer: Vec<u8>, kept: Kept, noise: Option<bool>, out: &mut Sequenced) {
-        let class = class as usize;
+    /// A full buffer is a block; what duplicates have left of others, and slices that share blocks, are put together.
+    fn group(&mut self, class: usize, buffer: Vec<u8>, kept: Kept, noise: Option<bool>, out: &mut Sequenced) {
         if let Some(pending) = &mut self.pending[class] {
             if pending.kept.len + kept.len <= self.block_size {
                 let start = pending.kept.len;
@@ -476,7 +511,8 @@ impl Sequencer {
             }
             self.flush_class(class, out);
         }
-        if kept.len * 2 < self.block_size && kept.len > 0 {
+        let more = if class == BIG { self.shared_slice.unwrap_or(self.block_size) } else { kept.len + 1 };
+        if kept.len + more <= self.block_size && kept.len > 0 {
             self.pending[class] = Some(Pending { buffer, kept, noise });
         } else {
             self.emit(buffer, kept, noise, out);

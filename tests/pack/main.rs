@@ -13,4 +13,5 @@ mod layout;
 mod providers;
 mod relies_on_nothing;
 mod same_bytes;
+mod similar;
 mod version_3;

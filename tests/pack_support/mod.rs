@@ -35,6 +35,11 @@ impl Random {
         (0..len.div_ceil(8)).flat_map(|_| self.next().to_le_bytes()).take(len).collect()
     }
 
+    /// Bytes that compress by a quarter and repeat nothing.
+    pub fn sextets(&mut self, len: usize) -> Vec<u8> {
+        self.noise(len).iter().map(|byte| byte & 63).collect()
+    }
+
     pub fn text(&mut self, len: usize) -> Vec<u8> {
         let mut text = Vec::with_capacity(len + 16);
         while text.len() < len {
@@ -66,6 +71,10 @@ pub fn make_tree(root: &Path, order: u64) {
     files.push(("data/again.noise".into(), Random::new(11).noise(3 << 20)));
     files.push(("data/twice.noise".into(), Random::new(11).noise(3 << 20)));
     files.push(("data/image.png".into(), [b"\x89PNG\r\n\x1a\n".to_vec(), random.noise(70_000)].concat()));
+    // Two versions of one program, which share blocks.
+    let version = Random::new(12).sextets(3 << 20);
+    files.push(("data/version-1".into(), version.clone()));
+    files.push(("tools/version-2".into(), [&version[..900_000], b"moved", &version[900_000..]].concat()));
     let mut holes = vec![0; 6 << 20];
     holes[..100].fill(1);
     holes[(5 << 20) - 7..5 << 20].fill(2);

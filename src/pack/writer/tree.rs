@@ -14,7 +14,7 @@ use crate::options::Key;
 use crate::pack::base::Base;
 use crate::pack::batch::Batch;
 use crate::pack::entry::NewEntry;
-use crate::pack::plan::{Plan, plan};
+use crate::pack::plan::{Plan, plan, similar};
 use crate::pack::scan::Tree;
 use crate::pack::{exchange, scan};
 use crate::progress::LogLevel;
@@ -43,7 +43,7 @@ impl Writer {
         let reads_all = self.reads_all();
         let survey = |base: &mut Base| base.survey(&tree, &below, reads_all, &self.options, &mut self.reporter);
         let reuse = self.base.as_mut().map(survey).transpose()?;
-        let plan = plan(&tree, &self.layout, reuse.as_ref().map_or(&[], |reuse| &reuse.settled))?;
+        let mut plan = plan(&tree, &self.layout, reuse.as_ref().map_or(&[], |reuse| &reuse.settled))?;
         let above = NewEntry {
             mode: Some(tree.root.mode),
             mtime_ns: Some(tree.root.mtime_ns).filter(|mtime| *mtime != scan::NO_MTIME),
@@ -56,9 +56,14 @@ impl Writer {
         }
         let replaced = self.entries.check_tree(&tree, prefix, replace)?;
         self.check_existing_tree(&tree, prefix)?;
+        if self.layout.joins_similar() {
+            let most = self.layout.block_size / self.layout.slice_size;
+            let alike = similar::groups(&plan, (&tree, &root), most, &self.options, threads, &mut self.reporter)?;
+            plan.read_in_turns(&alike)?;
+        }
         self.begin()?;
         let longest = plan.longest;
-        if plan.units > 0 {
+        if !plan.is_empty() {
             match share {
                 Share::Sole => self.pipeline.start(longest, 1, self.assembled_bytes(&tree, &plan))?,
                 Share::One => self.gatherer.start(&mut self.pipeline)?,
@@ -109,7 +114,11 @@ impl Writer {
         if self.options.providers().is_empty() {
             return 0;
         }
-        let sizes = plan.big.iter().filter(|file| file.windows > 1).map(|file| tree.records[file.record as usize].size);
+        let sizes = plan
+            .big
+            .iter()
+            .filter(|file| file.windows > 1 || file.in_turns)
+            .map(|file| tree.records[file.record as usize].size);
         2 * sizes.filter(|size| *size <= MAX_FILE).max().unwrap_or(0) as usize
     }
 
