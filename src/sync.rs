@@ -278,10 +278,11 @@ fn for_each_number(threads: usize, name: &str, reporter: &mut Reporter, count: u
         })();
         if result.is_err() {
             reporter.stop().trigger();
-            // Workers that are still busy find no further task and nobody listening.
+            // Workers that are still busy find no further task.
             next.store(count, Ordering::Relaxed);
         }
-        drop(done_receiver);
+        // The scope would wait for them too, but ThreadSanitizer doesn't see that.
+        while done_receiver.recv().is_ok() {}
         result
     })
 }

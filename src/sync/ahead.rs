@@ -41,7 +41,7 @@ pub fn ahead<V: Send>(
         });
         drop((asked, answer));
         if started.is_ok() {
-            ahead.maker = Some(Maker { ask, answers });
+            ahead.maker = Some(Maker { ask: Some(ask), answers });
         }
         job(&mut ahead)
     })
@@ -60,8 +60,16 @@ pub struct Ahead<'a, V> {
 
 /// The thread's ends.
 struct Maker {
-    ask: Sender<Result<()>>,
+    ask: Option<Sender<Result<()>>>,
     answers: Receiver<Result<()>>,
+}
+
+impl Drop for Maker {
+    /// Tells the thread to end, and waits. The scope would wait for it too, but ThreadSanitizer doesn't see that.
+    fn drop(&mut self) {
+        self.ask = None;
+        while self.answers.recv().is_ok() {}
+    }
 }
 
 /// What goes from thread to thread beside the channels, whose type is one that the library has anyway: each further one is
@@ -86,7 +94,7 @@ impl<V> Ahead<'_, V> {
             {
                 self.asked.push_back(next);
                 self.shared.asked.lock().push_back(next);
-                let _ = maker.ask.send(Ok(()));
+                let _ = maker.ask.as_ref().map(|ask| ask.send(Ok(())));
             }
         }
         if self.asked.front() == Some(&key) { self.answer() } else { (self.make)(key) }
