@@ -219,6 +219,18 @@ fn any_flipped_bit_costs_no_more_than_the_blob_that_it_is_in() {
 }
 
 #[test]
+fn a_damaged_trailer_does_not_make_it_another_version() {
+    let lab = Lab::small(true, false);
+    let end = lab.bytes.len() - 16;
+    for at in end - 56..end - 48 {
+        let mut damaged = lab.bytes.clone();
+        damaged[at] ^= 1;
+        let (_, kept) = lab.salvage(&damaged);
+        assert!(kept == lab.contents, "byte {at}");
+    }
+}
+
+#[test]
 fn with_recovery_records_everything_survives_the_loss_of_the_index() {
     let lab = Lab::small(true, false);
     let end = blobs(&lab.archive()).last().map(|blob| blob.offset + blob.stored).unwrap() as usize;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::error::{Error, Result, Status};
 use crate::format::blobs::{self, Blob};
 use crate::format::codec::Decompressor;
-use crate::format::container::{FOOTER_LEN, MAX_BLOCK, TRAILER_LEN, Trailer};
+use crate::format::container::{self, FOOTER_LEN, HEAD_LEN, MAX_BLOCK, TRAILER_LEN, Trailer};
 use crate::format::hash::hash;
 use crate::format::index::{Expected, Segment};
 use crate::format::manifest::{Manifest, Part};
@@ -161,6 +161,8 @@ fn manifest(source: &Damaged) -> Result<Option<Manifest>> {
     let Some(tail) = source.bytes(source.size() - ends, ends)? else { return Ok(None) };
     let trailer = match Trailer::decode(&tail, source.size()) {
         Ok(trailer) => trailer,
+        // The first bytes are those of version 4 alone: so the trailer is damaged.
+        Err(error) if error.rule() == Some("trailer.magic") && begins_as_version_4(source)? => return Ok(None),
         // Of another version, and not damaged as far as that can be told.
         Err(error) if error.status() == Status::Version => return Err(error),
         Err(error) => return whole(Err(error)),
@@ -173,6 +175,12 @@ fn manifest(source: &Damaged) -> Result<Option<Manifest>> {
         Err(error) if error.status() == Status::Version => Err(error),
         result => whole(result),
     }
+}
+
+fn begins_as_version_4(source: &Damaged) -> Result<bool> {
+    let head = container::head();
+    let found = if source.size() < HEAD_LEN { None } else { source.bytes(0, HEAD_LEN)? };
+    Ok(found.is_some_and(|found| found == head))
 }
 
 /// The content of a part, if its hash is right.
