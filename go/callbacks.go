@@ -22,6 +22,10 @@ func znippyGoProgress(handle C.uintptr_t, p *C.znippy_progress) (stop C.int32_t)
 		h.fail(err)
 		return 1
 	}
+	// The goroutine that triggers the token may be late: who saw the end of the context here finds the job stopped.
+	if h.call.ctx.Err() != nil {
+		return 1
+	}
 	return 0
 }
 

@@ -117,6 +117,33 @@ func TestContextStopsPackingUnpackingAndReading(t *testing.T) {
 	})
 }
 
+// The last report comes when all is done, and the goroutine that watches the context may not have run since.
+func TestContextThatEndsInTheLastReportIsSeen(t *testing.T) {
+	name := pack(t, makeTree(t))
+	// With such an interval reports tell where phases begin and end, and nothing between.
+	rarely := znippy.ProgressInterval(60000)
+	reports := 0
+	_, err := znippy.Verify(context.Background(), name, rarely, znippy.OnProgress(func(znippy.Progress) error {
+		reports++
+		return nil
+	}))
+	check(t, err)
+	for try := 0; try < 100; try++ {
+		ctx, cancel := context.WithCancel(context.Background())
+		left := reports
+		_, err := znippy.Verify(ctx, name, rarely, znippy.OnProgress(func(znippy.Progress) error {
+			if left--; left == 0 {
+				cancel()
+			}
+			return nil
+		}))
+		cancel()
+		if !errors.Is(err, context.Canceled) || !errors.Is(err, znippy.Cancelled) {
+			t.Fatalf("after %d of %d reports: %v", reports-left, reports, err)
+		}
+	}
+}
+
 // slowly runs a job that takes longer than the context has, since its progress function takes its time.
 func slowly(ctx context.Context, job func(znippy.Option) error) error {
 	return job(znippy.OnProgress(func(p znippy.Progress) error {

@@ -149,12 +149,12 @@ impl Existing {
                     let block = self.kept.blobs.binary_search(&(blob as u32)).map_err(|_| moved())? as u32;
                     let (start, len) = (at.block_offset as u32, walked.row.size as u32);
                     let entry = u32::try_from(walked.entry).unwrap_or(u32::MAX);
-                    pipeline.sequencer.adopt(walked.row.checksum, block, start, len, entry)?;
+                    pipeline.sequencer.slices.adopt(walked.row.checksum, block, start, len, entry)?;
                 }
                 Ok(())
             })?;
         }
-        self.slices = pipeline.sequencer.slice_count();
+        self.slices = pipeline.sequencer.slices.count();
         for number in &self.kept.blobs {
             let number = *number as usize;
             let offset = self.kept.offsets[number].ok_or_else(moved)?;

@@ -137,11 +137,11 @@ impl Base {
             let blob = donor.blob(&at)?;
             let Some(block) = donor.block(blob) else { return Ok(()) };
             let (start, len) = (at.block_offset as u32, row.size as u32);
-            let slice = pipeline.sequencer.adopt(row.checksum, block, start, len, entry)?;
+            let slice = pipeline.sequencer.slices.adopt(row.checksum, block, start, len, entry)?;
             if content.record.is_none() {
                 return Ok(());
             }
-            let known = *pipeline.sequencer.slice(slice);
+            let known = *pipeline.sequencer.slices.get(slice);
             if known.len != len {
                 let why = "two slices of different lengths have the same checksum";
                 let error = Error::refused(Status::Checksum, "slice.hash", why).with_entry(walked.path);
@@ -154,7 +154,7 @@ impl Base {
             // Of a file of several slices they are checked with the whole, where they are its own.
             let is_own = (known.block, known.start) == (block, start);
             if !is_own || (reuse.strict && content.hash.is_none()) {
-                pipeline.sequencer.rely_on(slice)?;
+                pipeline.sequencer.slices.rely_on(slice)?;
             }
             Ok(())
         })?;

@@ -118,14 +118,14 @@ impl Donor {
 
     /// Slices that the sequencer adopts from here on come from here, up to [`Donor::adopted`].
     pub(super) fn adopting(&mut self, pipeline: &Pipeline) -> Result<()> {
-        let number = pipeline.sequencer.slice_count();
+        let number = pipeline.sequencer.slices.count();
         push(&mut self.slices, number..number)
     }
 
     /// See [`Donor::adopting`].
     pub(super) fn adopted(&mut self, pipeline: &Pipeline) {
         if let Some(range) = self.slices.last_mut() {
-            range.end = pipeline.sequencer.slice_count();
+            range.end = pipeline.sequencer.slices.count();
         }
     }
 

@@ -98,7 +98,7 @@ impl Index<'_> {
             }
             FileContent::Many(slices, _) => &slices
                 .iter()
-                .map(|(offset, number)| (*offset, self.packed.sequencer.slice(*number)))
+                .map(|(offset, number)| (*offset, self.packed.sequencer.slices.get(*number)))
                 .collect::<Vec<_>>(),
         };
         if slices.is_empty() {

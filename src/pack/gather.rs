@@ -5,7 +5,7 @@ use crate::error::{Error, Result, Status};
 use crate::options::Layout;
 use crate::pack::pipeline::Pipeline;
 use crate::pack::plan::{Class, MAX_UNIT_FILES};
-use crate::pack::read::{Gathered, Offered, Task, Window};
+use crate::pack::read::{BufferedWindow, Gathered, Offered, Task};
 use crate::progress::Reporter;
 use crate::provider::MAX_FILE;
 
@@ -126,7 +126,7 @@ impl BigFile {
         let several = if self.windows > 0 { Some(true) } else { last.map(|last| !last) };
         let last_of = (last == Some(true)).then_some(windows);
         let (part, offset, packed) = (self.part, self.offset, self.packed);
-        pipeline.begin(Task::Window(Window { part, offset, len, packed, several, last_of }), buffer);
+        pipeline.begin(Task::Window(BufferedWindow { part, offset, len, packed, several, last_of }), buffer);
         self.offset += len as u64;
         self.windows = windows;
         pipeline.poll(reporter)

@@ -171,7 +171,7 @@ pub(super) fn take_over(
         if file.link.is_some() {
             return push(&mut file.seen, (row.offset, slice));
         }
-        let known = pipeline.sequencer.slice_count();
+        let known = pipeline.sequencer.slices.count();
         let number = place(&needed, &file, slice, at, donor, pipeline)?;
         if number < known {
             pipeline.sequencer.stats.duplicate_bytes += row.size;
@@ -182,7 +182,7 @@ pub(super) fn take_over(
         if strict && file.hash.is_some() {
             donor.check_slice(file.record, row, at)?;
         } else if strict {
-            pipeline.sequencer.rely_on(number)?;
+            pipeline.sequencer.slices.rely_on(number)?;
         }
         Ok(())
     })?;
@@ -202,9 +202,9 @@ fn needed(donor: &mut Donor, pipeline: &mut Pipeline, reporter: &mut Reporter) -
             return Ok(());
         }
         let sequencer = &pipeline.sequencer;
-        let elsewhere = |number| u64::from(sequencer.slice(number).len) == row.size;
+        let elsewhere = |number| u64::from(sequencer.slices.get(number).len) == row.size;
         needed[blob] = !is_decodable(at.codec)
-            || !sequencer.find(&row.checksum).is_some_and(elsewhere)
+            || !sequencer.slices.find(&row.checksum).is_some_and(elsewhere)
             || pipeline.block_of(&donor.table[blob], at.codec)?.is_some();
         Ok(())
     })?;
@@ -223,12 +223,16 @@ fn place(
     let blob = donor.blob(at)?;
     let sequencer = &mut pipeline.sequencer;
     if !needed[blob] {
-        let number = sequencer.find(&slice.checksum).ok_or_else(changed)?;
-        sequencer.rely_on(number)?;
+        let number = sequencer.slices.find(&slice.checksum).ok_or_else(changed)?;
+        sequencer.slices.rely_on(number)?;
         return Ok(number);
     }
     let slice = Slice { block: donor.block(blob).ok_or_else(changed)?, ..slice };
-    if is_decodable(at.codec) { sequencer.adopt_in_place(slice, file.record) } else { sequencer.adopt_unseen(slice) }
+    if is_decodable(at.codec) {
+        sequencer.slices.adopt_in_place(slice, file.record)
+    } else {
+        sequencer.slices.adopt_unseen(slice)
+    }
 }
 
 /// Calls `visit` with each row of an archive that was walked before.
@@ -293,7 +297,7 @@ impl File {
                 let mut both = self.seen.iter().zip(slices);
                 self.hash == Some(hash)
                     && self.seen.len() == slices.len()
-                    && both.all(|(seen, (offset, number))| same(seen, *offset, sequencer.slice(*number)))
+                    && both.all(|(seen, (offset, number))| same(seen, *offset, sequencer.slices.get(*number)))
             }
         }
     }

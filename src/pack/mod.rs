@@ -17,6 +17,7 @@ mod donor;
 mod entries;
 mod entry;
 mod exchange;
+mod file;
 mod finish;
 mod gather;
 mod holes;

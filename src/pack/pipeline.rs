@@ -453,7 +453,7 @@ impl Pipeline {
         let written = Written { blob: blobs::Blob { offset, stored: bytes.len() as u64, decoded, hash }, codec };
         self.count_blob(&written);
         if let (Some(recorder), Some(noted)) = (&mut self.recorder, self.sequencer.take_noted(number)) {
-            let slice = |number| *self.sequencer.slice(number);
+            let slice = |number| *self.sequencer.slices.get(number);
             recorder.blob(&written, number, noted, slice, &mut self.output)?;
         }
         push(&mut self.written, written)

@@ -1,149 +1,27 @@
 //! Read and hash: a worker fills a buffer with the files of one unit and hashes each while it is in the cache.
-//!
-//! A file must be, after it was read, what the scan saw: same inode, size and modification time. Otherwise it
-//! changed meanwhile, which is an error, or a skip by option; never a padded or cut file.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::Arc;
+mod task;
+mod unit;
 
-use blake3::hazmat::ChainingValue;
-use rustix::fs::{FileType, Mode, OFlags, SeekFrom};
-use rustix::io::Errno;
+use std::ops::Range;
 
-use crate::beneath::{Access, DirectoryCache, is_out_of_descriptors};
-use crate::error::{Error, Result, Status, zeroed};
-use crate::format::hash::{Digest, hash, window_value};
+use crate::error::{Error, Result, zeroed};
+use crate::format::hash::{hash, window_value};
 use crate::options::{Layout, Profile};
-use crate::pack::batch::{Batch, Handles};
-use crate::pack::claims::{Claimer, Found, PartOfFile, Rows};
+use crate::pack::batch::Batch;
+use crate::pack::claims::{Claimer, PartOfFile, Rows};
+use crate::pack::file::OpenTree;
 use crate::pack::holes;
-use crate::pack::plan::{self, Class, Unit};
+use crate::pack::plan::{Class, Unit, Window};
 use crate::pack::probe::{self, Trial};
-use crate::pack::scan::{Record, mtime};
+use crate::pack::scan::Record;
 use crate::progress::CancelToken;
+
+pub(super) use task::{BufferedWindow, Gathered, Offered, Task};
+pub(super) use unit::{Content, Piece, ReadUnit, SmallFile, WindowRead};
 
 /// Slices of big files that are stored are at most this long, so that a read at an offset need not check more.
 const STORED_SLICE: usize = 1 << 20;
-
-/// How files are opened. `NONBLOCK`: if a FIFO has taken the file's place since the scan, opening it must not wait for a writer.
-pub(super) const FLAGS: OFlags =
-    OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC).union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
-
-/// What a worker reads, or only hashes, in one go.
-pub(super) enum Task {
-    /// A unit of a tree, to be read into the buffer.
-    Tree(Arc<Batch>, Unit),
-    /// Small files whose bytes are in the buffer, one behind the other.
-    Gathered(Gathered),
-    /// A window of a big file whose bytes are in the buffer.
-    Window(Window),
-    /// A big file that was added on its own, for metadata providers; no buffer is filled.
-    Offer(Offered),
-    /// A big file of a tree, by the number of its record, for metadata providers; no buffer is filled.
-    OfferRecord(Arc<Batch>, u32),
-}
-
-/// Small files that were added one by one.
-pub(super) struct Gathered {
-    pub(super) class: Class,
-    pub(super) bytes: usize,
-    /// Number of each file, and where its bytes end in the buffer.
-    pub(super) files: Vec<(u32, usize)>,
-    /// The path of each, where there are metadata providers.
-    pub(super) paths: Vec<Box<[u8]>>,
-}
-
-/// A file with all of its bytes.
-pub(super) struct Offered {
-    pub(super) entry: u32,
-    pub(super) path: Box<[u8]>,
-    pub(super) bytes: Vec<u8>,
-}
-
-/// A window of a big file.
-#[derive(Clone, Copy)]
-pub(super) struct Window {
-    /// The sequencer's number for it.
-    pub(super) part: u32,
-    pub(super) offset: u64,
-    pub(super) len: usize,
-    /// The extension is one of a compressed format.
-    pub(super) packed: bool,
-    /// Whether the file has other windows; `None` where that isn't known yet.
-    pub(super) several: Option<bool>,
-    /// How many windows the file has, where this is known to be the last.
-    pub(super) last_of: Option<u32>,
-}
-
-/// A slice in a buffer.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Piece {
-    /// Where it starts in the buffer, and its bytes.
-    pub(super) start: usize,
-    pub(super) len: usize,
-    /// Where it starts in its file.
-    pub(super) offset: u64,
-    pub(super) checksum: Digest,
-}
-
-/// A small file that was read.
-pub(super) struct SmallFile {
-    /// Number of the entry.
-    pub(super) entry: u32,
-    /// Its pieces are those up to this number of [`ReadUnit::pieces`], from where the file before ends.
-    pub(super) pieces_end: usize,
-    /// The hash of the whole, where not one piece is the whole.
-    pub(super) whole: Option<Digest>,
-}
-
-/// A window of a big file that was read, or was not: then it has no pieces, and no chaining value.
-pub(super) struct WindowRead {
-    /// The sequencer's number for the file.
-    pub(super) part: u32,
-    pub(super) len: usize,
-    /// Its pieces are those up to this number of [`ReadUnit::pieces`], from where the window before ends.
-    pub(super) pieces_end: usize,
-    /// The window's chaining value, where its file has several windows or may have.
-    pub(super) value: Option<ChainingValue>,
-    /// The hash of the whole, where the file has one window, or may have, and not one piece is the whole.
-    pub(super) whole: Option<Digest>,
-    /// The bytes don't compress.
-    pub(super) noise: bool,
-    /// How many windows the file has, where this is known to be the last.
-    pub(super) last_of: Option<u32>,
-}
-
-impl WindowRead {
-    fn left_out(part: u32, window: &plan::Window, pieces_end: usize) -> WindowRead {
-        let (len, last_of) = (window.len, window.last_of());
-        WindowRead { part, len, pieces_end, value: None, whole: None, noise: false, last_of }
-    }
-}
-
-/// What was read: files, or windows.
-pub(super) enum Content {
-    Small {
-        class: Class,
-        /// Bytes of all files, also of those that are left out.
-        bytes: usize,
-        files: Vec<SmallFile>,
-        /// Whether the bytes don't compress, where that was looked at.
-        noise: Option<bool>,
-    },
-    Windows(Vec<WindowRead>),
-    /// Nothing but what metadata providers found.
-    Found,
-}
-
-/// A unit that was read; its buffer goes along.
-pub(super) struct ReadUnit {
-    pub(super) pieces: Vec<Piece>,
-    pub(super) content: Content,
-    /// Entries that are left out, by option.
-    pub(super) skipped: Vec<(u32, Error)>,
-    /// What metadata providers found, by entry.
-    pub(super) found: Vec<(u32, Found)>,
-}
 
 /// Reads units. One a worker.
 pub(super) struct Reader<'a> {
@@ -208,7 +86,7 @@ impl<'a> Reader<'a> {
     fn read_small(
         &mut self,
         mut tree: OpenTree<'_>,
-        range: std::ops::Range<usize>,
+        range: Range<usize>,
         bytes: usize,
         class: Class,
         buffer: &mut [u8],
@@ -268,12 +146,7 @@ impl<'a> Reader<'a> {
         Ok(ReadUnit { pieces: Vec::new(), content: Content::Found, skipped: Vec::new(), found })
     }
 
-    fn read_windows(
-        &mut self,
-        mut tree: OpenTree<'_>,
-        windows: &[plan::Window],
-        buffer: &mut [u8],
-    ) -> Result<ReadUnit> {
+    fn read_windows(&mut self, mut tree: OpenTree<'_>, windows: &[Window], buffer: &mut [u8]) -> Result<ReadUnit> {
         let mut unit = ReadUnit { pieces: Vec::new(), content: Content::Found, skipped: Vec::new(), found: Vec::new() };
         let mut read = Vec::with_capacity(windows.len());
         let mut at = 0;
@@ -289,7 +162,7 @@ impl<'a> Reader<'a> {
     fn read_file_windows(
         &mut self,
         tree: &mut OpenTree<'_>,
-        windows: &[plan::Window],
+        windows: &[Window],
         buffer: &mut [u8],
         at: usize,
         unit: &mut ReadUnit,
@@ -307,7 +180,7 @@ impl<'a> Reader<'a> {
                 self.claimer.abandon(entry, parts);
             }
             let pieces_end = unit.pieces.len();
-            read.extend(windows.iter().map(|window| WindowRead::left_out(part, window, pieces_end)));
+            read.extend(windows.iter().map(|window| left_out(part, window, pieces_end)));
             return Ok(0);
         }
         // They are asked together whether they compress, so that a few samples don't decide.
@@ -317,7 +190,7 @@ impl<'a> Reader<'a> {
         for window in windows {
             let bytes = &buffer[from..from + window.len];
             let (offset, several, last_of) = (window.offset, Some(parts > 1), window.last_of());
-            let window = Window { part, offset, len: bytes.len(), packed, several, last_of };
+            let window = BufferedWindow { part, offset, len: bytes.len(), packed, several, last_of };
             read.push(self.hash_window(&window, noise, bytes, at + from, &mut unit.pieces));
             from += bytes.len();
             if assembled {
@@ -360,7 +233,7 @@ impl<'a> Reader<'a> {
     /// Hashes a window that stands `at` bytes into its buffer.
     fn hash_window(
         &self,
-        window: &Window,
+        window: &BufferedWindow,
         noise: bool,
         bytes: &[u8],
         at: usize,
@@ -400,6 +273,12 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// A window of which nothing was read.
+fn left_out(part: u32, window: &Window, pieces_end: usize) -> WindowRead {
+    let (len, last_of) = (window.len, window.last_of());
+    WindowRead { part, len, pieces_end, value: None, whole: None, noise: false, last_of }
+}
+
 /// No holes.
 fn whole(bytes: &[u8], data: &mut dyn FnMut(usize, usize)) {
     if !bytes.is_empty() {
@@ -419,109 +298,4 @@ fn small_file(entry: u32, at: usize, bytes: &[u8], pieces: &mut Vec<Piece>) -> S
     let one = bytes.is_empty() || pieces.get(before).is_some_and(|piece| piece.len == bytes.len());
     let whole = if one { None } else { Some(hash(bytes)) };
     SmallFile { entry, pieces_end: pieces.len(), whole }
-}
-
-/// A tree, and the directories that this worker has open in it.
-struct OpenTree<'a> {
-    batch: &'a Batch,
-    handles: Option<&'a mut Handles>,
-}
-
-impl OpenTree<'_> {
-    fn fill(&mut self, record: &Record, offset: u64, bytes: &mut [u8]) -> Result<()> {
-        let names = &self.batch.tree.names;
-        let Some(Handles { root, directories }) = &mut self.handles else {
-            return Err(Error::new(Status::Panic, "a tree is read after its end"));
-        };
-        let mut fill = |directories: &mut DirectoryCache<OwnedFd>| {
-            let number = record.name.directory;
-            let directory = directories
-                .get(number, || root.open(names.directory(number), Access::Handle))
-                .map_err(|e| vanished("can't open its directory", e))?;
-            read_checked(directory.as_fd(), names.name(record.name), record, offset, bytes)
-        };
-        match fill(directories) {
-            // Other parts of the process take descriptors too: try again with fewer handles.
-            Err(error) if is_out_of_descriptors(error.os_code()) && directories.shrink() => fill(directories),
-            result => result,
-        }
-    }
-}
-
-/// Opens, reads and checks one file, or a part of it.
-fn read_checked(directory: BorrowedFd<'_>, name: &[u8], record: &Record, offset: u64, bytes: &mut [u8]) -> Result<()> {
-    let file =
-        crate::sys::openat(directory, name, FLAGS, Mode::empty()).map_err(|e| vanished("can't open the file", e))?;
-    let mut stat = None;
-    if bytes.len() >= holes::MIN_HOLE {
-        stat = Some(rustix::fs::fstat(&file).map_err(|e| Error::os("can't look at the file", e))?);
-    }
-    let sparse = stat.is_some_and(|stat| (stat.st_blocks as u64) * 512 < record.size);
-    let filled = if sparse { fill_sparse(&file, offset, bytes) } else { fill(&file, offset, bytes) };
-    let filled = filled.map_err(|e| Error::os("can't read the file", e))?;
-    let grown = bytes.is_empty() && {
-        let read = rustix::io::pread(&file, &mut [0; 1], 0).map_err(|e| Error::os("can't read the file", e))?;
-        read > 0
-    };
-    let stat = rustix::fs::fstat(&file).map_err(|e| Error::os("can't look at the file", e))?;
-    let same = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
-        && stat.st_ino == record.inode
-        && stat.st_size as u64 == record.size
-        && mtime(&stat) == record.mtime_ns;
-    if same && filled && !grown {
-        return Ok(());
-    }
-    let why = "the file changed while it was being packed; pack again when nothing writes to it";
-    Err(Error::new(Status::Changed, why))
-}
-
-/// Fills the buffer; `false` where the file ends before.
-pub(super) fn fill(file: &impl std::os::fd::AsFd, offset: u64, bytes: &mut [u8]) -> Result<bool, Errno> {
-    let mut filled = 0;
-    while filled < bytes.len() {
-        match rustix::io::pread(file, &mut bytes[filled..], offset + filled as u64) {
-            Ok(0) => return Ok(false),
-            Ok(read) => filled += read,
-            Err(Errno::INTR) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(true)
-}
-
-/// The same for a file that has holes: they are not read, which matters where they are most of it.
-fn fill_sparse(file: &impl std::os::fd::AsFd, offset: u64, bytes: &mut [u8]) -> Result<bool, Errno> {
-    let end = offset + bytes.len() as u64;
-    let mut at = offset;
-    while at < end {
-        let data = match rustix::fs::seek(file, SeekFrom::Data(at)) {
-            Ok(data) => data.min(end),
-            // Nothing but a hole from here to the end of the file.
-            Err(Errno::NXIO) => end,
-            // The file system doesn't say: read everything.
-            Err(Errno::INVAL | Errno::OPNOTSUPP) => return fill(file, offset, bytes),
-            Err(error) => return Err(error),
-        };
-        bytes[(at - offset) as usize..(data - offset) as usize].fill(0);
-        if data == end {
-            break;
-        }
-        let hole = rustix::fs::seek(file, SeekFrom::Hole(data))?.min(end);
-        if !fill(file, data, &mut bytes[(data - offset) as usize..(hole - offset) as usize])? {
-            return Ok(false);
-        }
-        at = hole;
-    }
-    Ok(true)
-}
-
-/// What the scan saw is gone, or something else has taken its place.
-fn vanished(action: &str, errno: Errno) -> Error {
-    match errno {
-        Errno::NOENT | Errno::LOOP | Errno::NOTDIR | Errno::NXIO => {
-            let why = format!("{action}: it vanished or was replaced while it was being packed");
-            Error::new(Status::Changed, why)
-        }
-        errno => Error::os(action, errno),
-    }
 }

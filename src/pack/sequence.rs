@@ -4,32 +4,20 @@
 //! many readers there are. Bytes move only where duplicates or holes leave gaps in a buffer, and where windows of big
 //! files come one by one and share blocks.
 
-use hashbrown::HashTable;
+mod group;
+mod slices;
 
 use crate::error::{Error, Result, Status, push, reserve};
-
 use crate::format::hash::{Digest, WindowMerger};
 use crate::options::Layout;
 use crate::pack::read::{Content, Piece, ReadUnit, WindowRead};
 use crate::pack::recovery::{Ended, Log, Noted};
 use crate::stats::Stats;
 
-/// Where bytes are, once: 44 bytes.
-#[derive(Clone, Copy)]
-pub(super) struct Slice {
-    pub(super) checksum: Digest,
-    pub(super) block: u32,
-    pub(super) start: u32,
-    pub(super) len: u32,
-}
-
-/// A slice that another archive says it has, and that something in the new one rests on.
-pub(super) struct Relied {
-    pub(super) number: u32,
-    pub(super) slice: Slice,
-    /// The number of an entry there that has it.
-    pub(super) origin: u32,
-}
+pub(super) use group::{Block, BlockKind, StoredBlock};
+use group::{Kept, Pending};
+pub(super) use slices::{Relied, Slice};
+use slices::{Slices, UNNUMBERED};
 
 /// What a file consists of.
 pub(super) enum FileContent<'a> {
@@ -56,58 +44,20 @@ struct Parts {
     dropped: bool,
 }
 
-/// A block on its way to a worker.
-pub(super) struct Block {
-    pub(super) number: u32,
-    /// Holds the block's bytes at its start.
-    pub(super) buffer: Vec<u8>,
-    pub(super) len: usize,
-    pub(super) kind: BlockKind,
-}
-
-/// What is known of a block before it is compressed.
-pub(super) enum BlockKind {
-    /// Nothing.
-    Unknown,
-    /// It compresses.
-    Compressible,
-    /// It doesn't, and is stored as these blocks, which have consecutive numbers: most of them are one slice, whose
-    /// checksum is the blob's hash, so that no byte is hashed twice.
-    Noise(Vec<StoredBlock>),
-}
-
-/// A block that is stored as it is.
-pub(super) struct StoredBlock {
-    pub(super) len: usize,
-    /// The hash of its bytes, where it is one slice.
-    pub(super) hash: Option<Digest>,
-}
-
-/// Slices of noise share a block until it has so many bytes.
-const STORED_TOGETHER: usize = 64 << 10;
-
 /// Slices of big files, beside the classes of small ones.
 const BIG: usize = 2;
 
-/// A buffer that more of its kind may join.
-struct Pending {
-    buffer: Vec<u8>,
-    kept: Kept,
-    noise: Option<bool>,
-}
-
 const EMPTY: u32 = u32::MAX;
 const PARTS: u32 = 1 << 31;
-/// A block that is not numbered yet.
-const UNNUMBERED: u32 = u32::MAX;
+/// Slices' numbers are below it, since those above say something else in [`Sequencer::contents`].
+const MAX_SLICES: u32 = PARTS;
 
 /// Turns units into slices and blocks.
 pub(super) struct Sequencer {
     block_size: usize,
     /// The longest slice of a big file, where those share blocks.
     shared_slice: Option<usize>,
-    slices: Vec<Slice>,
-    by_checksum: HashTable<u32>,
+    pub(super) slices: Slices,
     /// For each entry: a slice, or `PARTS` and a number of `parts`, or `EMPTY`.
     contents: Vec<u32>,
     parts: Vec<Parts>,
@@ -115,11 +65,6 @@ pub(super) struct Sequencer {
     /// By class, and of big files.
     pending: [Option<Pending>; 3],
     blocks: u32,
-    /// Slices that another archive says it has, in order of their numbers, each with the number of an entry there that
-    /// has it.
-    adopted: Vec<(u32, u32)>,
-    /// Those of them that something in the new archive rests on; some several times.
-    relied_on: Vec<u32>,
     /// For recovery records.
     log: Option<Log>,
     pub(super) stats: Stats,
@@ -141,15 +86,12 @@ impl Sequencer {
         Sequencer {
             block_size: layout.block_size,
             shared_slice: layout.shares_slices().then_some(layout.slice_size),
-            slices: Vec::new(),
-            by_checksum: HashTable::new(),
+            slices: Slices::default(),
             contents: Vec::new(),
             parts: Vec::new(),
             dropped: Vec::new(),
             pending: [None, None, None],
             blocks: 0,
-            adopted: Vec::new(),
-            relied_on: Vec::new(),
             log: None,
             stats: Stats::default(),
         }
@@ -190,64 +132,6 @@ impl Sequencer {
     pub(super) fn adopt_block(&mut self) -> u32 {
         self.blocks += 1;
         self.blocks - 1
-    }
-
-    /// A slice of such a block: new bytes that are equal to it are not stored again. So says an archive, of which entry
-    /// `origin` has it; whether it is true is not known, see [`Sequencer::take_relied_on`].
-    pub(super) fn adopt(&mut self, checksum: Digest, block: u32, start: u32, len: u32, origin: u32) -> Result<u32> {
-        if let Some(number) = self.find(&checksum) {
-            return Ok(number);
-        }
-        let number = self.insert(Slice { checksum, block, start, len })?;
-        push(&mut self.adopted, (number, origin))?;
-        Ok(number)
-    }
-
-    /// The same for a slice that stays where it is, also where an equal one is elsewhere.
-    pub(super) fn adopt_in_place(&mut self, slice: Slice, origin: u32) -> Result<u32> {
-        let Slice { checksum, block, start, len } = slice;
-        let Some(known) = self.find(&checksum) else { return self.adopt(checksum, block, start, len, origin) };
-        let other = &self.slices[known as usize];
-        if (other.block, other.start, other.len) == (block, start, len) {
-            return Ok(known);
-        }
-        let number = self.add(slice)?;
-        push(&mut self.adopted, (number, origin))?;
-        Ok(number)
-    }
-
-    /// Slices so far: the number that the next one gets.
-    pub(super) fn slice_count(&self) -> u32 {
-        self.slices.len() as u32
-    }
-
-    /// The slice with these bytes, where there is one.
-    pub(super) fn find(&self, checksum: &Digest) -> Option<u32> {
-        let same = |number: &u32| self.slices[*number as usize].checksum == *checksum;
-        self.by_checksum.find(key_of(checksum), same).copied()
-    }
-
-    /// Something in the new archive rests on this slice.
-    pub(super) fn rely_on(&mut self, number: u32) -> Result<()> {
-        if self.adopted.is_empty() || self.adopted.binary_search_by_key(&number, |(slice, _)| *slice).is_err() {
-            return Ok(());
-        }
-        push(&mut self.relied_on, number)
-    }
-
-    /// Slices that were adopted and relied on, once each: they must be what they are said to be.
-    pub(super) fn take_relied_on(&mut self) -> Result<Vec<Relied>> {
-        let mut numbers = std::mem::take(&mut self.relied_on);
-        numbers.sort_unstable();
-        numbers.dedup();
-        let (mut relied, mut from) = (Vec::new(), 0);
-        reserve(&mut relied, numbers.len())?;
-        for number in numbers {
-            from += self.adopted[from..].partition_point(|(slice, _)| *slice < number);
-            let origin = self.adopted.get(from).map(|(_, origin)| *origin);
-            relied.extend(origin.map(|origin| Relied { number, slice: self.slices[number as usize], origin }));
-        }
-        Ok(relied)
     }
 
     /// A file that consists of slices that were adopted: at offsets, with the hash of the whole where one isn't the whole.
@@ -382,17 +266,12 @@ impl Sequencer {
             parts if parts & PARTS != 0 => {
                 let parts = &self.parts[(parts & !PARTS) as usize];
                 match (&parts.slices[..], parts.hash) {
-                    ([(0, slice)], None) => FileContent::One(&self.slices[*slice as usize]),
+                    ([(0, slice)], None) => FileContent::One(self.slices.get(*slice)),
                     (slices, hash) => FileContent::Many(slices, hash.unwrap_or_default()),
                 }
             }
-            slice => FileContent::One(&self.slices[slice as usize]),
+            slice => FileContent::One(self.slices.get(slice)),
         }
-    }
-
-    /// A slice by its number.
-    pub(super) fn slice(&self, number: u32) -> &Slice {
-        &self.slices[number as usize]
     }
 
     /// Entries that are left out because reading them failed, in order, once [`Sequencer::end`] was called.
@@ -402,7 +281,7 @@ impl Sequencer {
 
     /// After the last unit: nothing more is looked for.
     pub(super) fn end(&mut self) {
-        self.by_checksum = HashTable::new();
+        self.slices.end();
         self.dropped.sort_unstable();
         self.dropped.dedup();
     }
@@ -454,130 +333,17 @@ impl Sequencer {
 
     /// The slice with a piece's bytes: one that is there already, or a new one behind what the buffer keeps.
     fn place(&mut self, piece: &Piece, kept: &mut Kept, buffer: &mut [u8]) -> Result<u32> {
-        if let Some(number) = self.find(&piece.checksum) {
-            self.rely_on(number)?;
+        if let Some(number) = self.slices.find(&piece.checksum) {
+            self.slices.rely_on(number)?;
             return Ok(number);
         }
         if piece.start != kept.len {
             buffer.copy_within(piece.start..piece.start + piece.len, kept.len);
         }
         let (start, len) = (kept.len as u32, piece.len as u32);
-        let number = self.insert(Slice { checksum: piece.checksum, block: UNNUMBERED, start, len })?;
+        let number = self.slices.insert(Slice { checksum: piece.checksum, block: UNNUMBERED, start, len })?;
         kept.slices.push(number);
         kept.len += piece.len;
         Ok(number)
     }
-
-    fn insert(&mut self, slice: Slice) -> Result<u32> {
-        let number = self.add(slice)?;
-        let slices = &self.slices;
-        let key = |number: &u32| key_of(&slices[*number as usize].checksum);
-        let no_memory = |_| Error::new(Status::NoMemory, "can't allocate room for the checksums of slices");
-        self.by_checksum.try_reserve(1, key).map_err(no_memory)?;
-        self.by_checksum.insert_unique(key_of(&slice.checksum), number, key);
-        Ok(number)
-    }
-
-    /// A slice that stands where nothing can be decoded: it is not looked for.
-    pub(super) fn adopt_unseen(&mut self, slice: Slice) -> Result<u32> {
-        self.add(slice)
-    }
-
-    fn add(&mut self, slice: Slice) -> Result<u32> {
-        let number = self.slices.len() as u32;
-        if number >= PARTS {
-            return Err(Error::new(Status::Limit, "the archive has over two billion slices"));
-        }
-        push(&mut self.slices, slice)?;
-        Ok(number)
-    }
-
-    /// A full buffer is a block; what duplicates have left of others, and slices that share blocks, are put together.
-    fn group(&mut self, class: usize, buffer: Vec<u8>, kept: Kept, noise: Option<bool>, out: &mut Sequenced) {
-        if let Some(pending) = &mut self.pending[class] {
-            if pending.kept.len + kept.len <= self.block_size {
-                let start = pending.kept.len;
-                pending.buffer[start..start + kept.len].copy_from_slice(&buffer[..kept.len]);
-                for number in kept.slices {
-                    self.slices[number as usize].start += start as u32;
-                    pending.kept.slices.push(number);
-                }
-                pending.kept.len += kept.len;
-                if pending.noise != noise && kept.len > 0 {
-                    pending.noise = None;
-                }
-                out.buffers.push(buffer);
-                return;
-            }
-            self.flush_class(class, out);
-        }
-        let more = if class == BIG { self.shared_slice.unwrap_or(self.block_size) } else { kept.len + 1 };
-        if kept.len + more <= self.block_size && kept.len > 0 {
-            self.pending[class] = Some(Pending { buffer, kept, noise });
-        } else {
-            self.emit(buffer, kept, noise, out);
-        }
-    }
-
-    fn flush_class(&mut self, class: usize, out: &mut Sequenced) {
-        if let Some(Pending { buffer, kept, noise }) = self.pending[class].take() {
-            self.emit(buffer, kept, noise, out);
-        }
-    }
-
-    fn emit(&mut self, buffer: Vec<u8>, kept: Kept, noise: Option<bool>, out: &mut Sequenced) {
-        if kept.len == 0 {
-            out.buffers.push(buffer);
-            return;
-        }
-        let number = self.blocks;
-        let kind = match noise {
-            Some(true) => BlockKind::Noise(self.number_stored(&kept)),
-            known => {
-                self.number_block(&kept.slices, 0);
-                if known.is_some() { BlockKind::Compressible } else { BlockKind::Unknown }
-            }
-        };
-        out.blocks.push(Block { number, buffer, len: kept.len, kind });
-    }
-
-    /// Cuts what doesn't compress into blocks.
-    fn number_stored(&mut self, kept: &Kept) -> Vec<StoredBlock> {
-        let mut stored = Vec::new();
-        let (mut from, mut start, mut end) = (0, 0, 0);
-        for (at, &number) in kept.slices.iter().enumerate() {
-            let slice = self.slices[number as usize];
-            end += slice.len as usize;
-            if end - start >= STORED_TOGETHER || at + 1 == kept.slices.len() {
-                self.number_block(&kept.slices[from..=at], start as u32);
-                stored.push(StoredBlock { len: end - start, hash: (from == at).then_some(slice.checksum) });
-                (from, start) = (at + 1, end);
-            }
-        }
-        stored
-    }
-
-    /// The next block is these slices, which stand from `start` on in their buffer.
-    fn number_block(&mut self, slices: &[u32], start: u32) {
-        for number in slices {
-            let slice = &mut self.slices[*number as usize];
-            slice.block = self.blocks;
-            slice.start -= start;
-        }
-        if let Some(log) = &mut self.log {
-            log.attach(self.blocks, |slice| self.slices[slice as usize].block != UNNUMBERED);
-        }
-        self.blocks += 1;
-    }
-}
-
-fn key_of(checksum: &Digest) -> u64 {
-    u64::from_le_bytes(checksum[..8].try_into().unwrap_or_default())
-}
-
-/// What stays in a buffer.
-#[derive(Default)]
-struct Kept {
-    len: usize,
-    slices: Vec<u32>,
 }

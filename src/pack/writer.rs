@@ -359,7 +359,7 @@ impl Writer {
     /// Checks what other archives say of their bytes, as far as the new one rests on it.
     fn check_relied_on(&mut self) -> Result<()> {
         let Writer { pipeline, base, donors, options, reporter, .. } = self;
-        let relied = pipeline.sequencer.take_relied_on()?;
+        let relied = pipeline.sequencer.slices.take_relied_on()?;
         if let Some(existing) = pipeline.existing.as_ref().filter(|_| !relied.is_empty()) {
             existing.check(&relied, &pipeline.written, options, reporter)?;
         }

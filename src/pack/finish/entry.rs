@@ -53,7 +53,8 @@ impl Entry<'_> {
             FileContent::Many(slices, whole) => {
                 attributes.file_hash = Some(whole);
                 stats.slices += slices.len() as u64;
-                let all: Vec<&Slice> = slices.iter().map(|(_, number)| self.packed.sequencer.slice(*number)).collect();
+                let all: Vec<&Slice> =
+                    slices.iter().map(|(_, number)| self.packed.sequencer.slices.get(*number)).collect();
                 self.count_codec(kind, &all, stats);
                 let held: u64 = all.iter().map(|slice| u64::from(slice.len)).sum();
                 stats.bytes_holes += record.size - held;

@@ -16,9 +16,9 @@ use rustix::io::Errno;
 use crate::beneath::{Access, DirectoryCache, Root, is_out_of_descriptors};
 use crate::error::{Error, Result, Status, reserve, zeroed};
 use crate::options::Options;
+use crate::pack::file;
 use crate::pack::plan::{BigFile, Plan};
 use crate::pack::probe::{self, Trial};
-use crate::pack::read;
 use crate::pack::scan::{Record, Tree};
 use crate::progress::Reporter;
 use crate::sync;
@@ -108,12 +108,12 @@ impl<'a> Looker<'a> {
         let open = || root.open(names.directory(number), Access::Handle);
         let directory = self.directories.get(number, open).map_err(failed)?.as_fd();
         let file =
-            crate::sys::openat(directory, names.name(record.name), read::FLAGS, Mode::empty()).map_err(failed)?;
+            crate::sys::openat(directory, names.name(record.name), file::FLAGS, Mode::empty()).map_err(failed)?;
         let mut found = Vec::new();
         for (offset, len) in parts(record.size) {
             let part = &mut self.part[..len];
             // A file that has become shorter is found out when it is packed.
-            if !read::fill(&file, offset, part).map_err(failed)? {
+            if !file::fill(&file, offset, part).map_err(failed)? {
                 break;
             }
             // Equal noise is found by its hash, and other noise has nothing in common.
