@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::error::Result;
+use crate::error::{Result, reserve};
 use crate::format::hash::Digest;
 use crate::format::index::Segment;
 use crate::sync::{Mutex, MutexGuard, OnceCell};
@@ -66,6 +66,7 @@ struct Inner {
     by_use: BTreeMap<u64, Key>,
     clock: u64,
     bytes: usize,
+    spare: Spare,
 }
 
 impl Inner {
@@ -89,10 +90,51 @@ impl Inner {
         Arc::clone(&held.slot)
     }
 
-    fn remove(&mut self, key: Key) {
-        let Some(held) = self.slots.remove(&key) else { return };
+    /// Takes out what was used longest ago. What is being loaded right now has no size yet and stays.
+    fn remove_oldest(&mut self) -> Option<Slot> {
+        let is_loaded = |key: &&Key| self.slots.get(key).is_some_and(|held| held.bytes.is_some());
+        let oldest = *self.by_use.values().find(is_loaded)?;
+        self.remove(oldest)
+    }
+
+    fn remove(&mut self, key: Key) -> Option<Slot> {
+        let held = self.slots.remove(&key)?;
         self.by_use.remove(&held.used);
         self.bytes = self.bytes.saturating_sub(held.bytes.unwrap_or(0));
+        Some(held.slot)
+    }
+}
+
+/// The buffer of a whole block that nobody uses any more.
+fn buffer_of(slot: Slot) -> Option<Vec<u8>> {
+    let Value::Bytes(block) = Arc::try_unwrap(slot).ok()?.into_inner()?.ok()? else { return None };
+    let block = Arc::try_unwrap(block).ok()?;
+    block.blob.is_empty().then_some(block.bytes)
+}
+
+/// Buffers of blocks that went, for those that come: their pages are the process's already, and to get new ones takes
+/// up to a third of the time of decoding into them.
+struct Spare {
+    buffers: Vec<Vec<u8>>,
+    /// How many bytes they have at most.
+    limit: usize,
+}
+
+impl Spare {
+    fn keep(&mut self, buffer: Vec<u8>) {
+        if buffer.capacity() > self.limit {
+            return;
+        }
+        self.buffers.push(buffer);
+        while self.buffers.iter().map(Vec::capacity).sum::<usize>() > self.limit {
+            self.buffers.remove(0);
+        }
+    }
+
+    fn take(&mut self, len: usize) -> Option<Vec<u8>> {
+        let fits = |buffer: &Vec<u8>| (len..=len.saturating_mul(2)).contains(&buffer.capacity());
+        let at = self.buffers.iter().rposition(fits)?;
+        Some(self.buffers.swap_remove(at))
     }
 }
 
@@ -104,7 +146,8 @@ pub(super) struct Cache {
 
 impl Cache {
     pub(super) fn new(limit: usize) -> Cache {
-        let inner = Inner { slots: HashMap::new(), by_use: BTreeMap::new(), clock: 0, bytes: 0 };
+        let spare = Spare { buffers: Vec::new(), limit: limit / 8 };
+        let inner = Inner { slots: HashMap::new(), by_use: BTreeMap::new(), clock: 0, bytes: 0, spare };
         Cache { limit, inner: Mutex::new(inner) }
     }
 
@@ -136,6 +179,23 @@ impl Cache {
         slot.get()?.as_ref().ok().cloned()
     }
 
+    /// A buffer for `len` bytes that are about to be loaded: that of a block that went, or a new one. It is a little
+    /// longer than `len`, since the blocks of an archive are not all of one length.
+    pub(super) fn buffer(&self, len: usize) -> Result<Vec<u8>> {
+        let len = len.checked_next_multiple_of((len / 8).next_power_of_two()).unwrap_or(len);
+        if let Some(spare) = self.lock().spare.take(len) {
+            return Ok(spare);
+        }
+        let mut new = Vec::new();
+        reserve(&mut new, len)?;
+        Ok(new)
+    }
+
+    /// Takes back a buffer that something was loaded into and copied out of.
+    pub(super) fn give_back(&self, buffer: Vec<u8>) {
+        self.lock().spare.keep(buffer);
+    }
+
     fn touch(&self, key: Key) -> Slot {
         self.lock().touch(key)
     }
@@ -145,16 +205,16 @@ impl Cache {
         let mut guard = self.lock();
         let inner = &mut *guard;
         let Some(held) = inner.slots.get_mut(&key).filter(|held| Arc::ptr_eq(&held.slot, slot)) else { return };
-        let Some(value) = value else { return inner.remove(key) };
+        let Some(value) = value else {
+            inner.remove(key);
+            return;
+        };
         held.bytes = Some(value.bytes());
         inner.bytes = inner.bytes.saturating_add(value.bytes());
-        let mut passed = 0usize;
         while inner.bytes > self.limit {
-            let Some(&oldest) = inner.by_use.values().nth(passed) else { break };
-            // What is being loaded right now has no size yet and stays.
-            match inner.slots.get(&oldest).and_then(|held| held.bytes) {
-                Some(_) => inner.remove(oldest),
-                None => passed = passed.saturating_add(1),
+            let Some(gone) = inner.remove_oldest() else { break };
+            if let Some(buffer) = buffer_of(gone) {
+                inner.spare.keep(buffer);
             }
         }
     }
@@ -172,6 +232,30 @@ mod tests {
 
     fn block(len: usize) -> Value {
         Value::Bytes(Arc::new(Block { bytes: vec![0; len], blob: Vec::new(), checked: Mutex::new(HashSet::new()) }))
+    }
+
+    #[test]
+    fn a_block_that_goes_leaves_its_buffer_to_the_next() {
+        let cache = Cache::new(1600);
+        let load = |number, len| cache.get(Key::Block(number), || Ok(block(len))).expect("loads");
+        let spare = |len| cache.lock().spare.take(len).map(|buffer| buffer.capacity());
+        let read = load(0, 150);
+        load(1, 150);
+        load(2, 1400);
+        assert_eq!(spare(150), None, "somebody still reads the block that went");
+        drop(read);
+        load(3, 190);
+        assert_eq!((spare(151), spare(70)), (None, None), "too small, too big");
+        assert_eq!((spare(100), spare(100)), (Some(150), None), "it is there once");
+        load(4, 1600);
+        load(5, 1600);
+        assert_eq!((spare(1600), spare(190)), (None, Some(190)), "what is spared is bounded");
+        cache.give_back(cache.buffer(100).unwrap());
+        assert_eq!(spare(100), Some(112));
+        for len in [0, 1, 7, 8, 9, 4 << 20, (4 << 20) + 1] {
+            let capacity = cache.buffer(len).unwrap().capacity();
+            assert!(capacity >= len && capacity <= len + len / 4 + 1, "{len}: {capacity}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! source      bytes at offsets: a file, memory, callbacks
 //! open        tail -> trailer -> manifest; segments when they are touched
 //! cache       decoded blocks and segments, bounded in bytes, one decoding at a time each
+//! blocks      decoded blocks, in part where a part is enough
 //! lookup      path -> entry -> rows
 //! read        bytes of an entry at an offset
 //! list        entries, owned
@@ -30,6 +31,7 @@
 )]
 
 mod batches;
+mod blocks;
 mod cache;
 mod check;
 mod diff;

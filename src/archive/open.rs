@@ -18,6 +18,7 @@ use crate::format::row::{CODEC_OPENZL, CODEC_STORED, CODEC_ZSTD, Codecs, Locatio
 use crate::format::xattrs::XattrSets;
 use crate::options::{Key as OptionKey, Options};
 use crate::sync::OnceCell;
+use crate::sync::atomic::AtomicU64;
 
 /// An open archive.
 pub struct Archive {
@@ -28,6 +29,8 @@ pub struct Archive {
     /// Of version 3, what a manifest of version 4 would say.
     manifest: Manifest,
     pub(super) cache: Cache,
+    /// Where the blob ends that was decoded as a whole last.
+    pub(super) read_on_from: AtomicU64,
     /// What Arrow readers see, once somebody asked.
     pub(super) columns: OnceCell<Arc<Columns>>,
     /// Sets of extended attributes, once somebody asked.
@@ -103,7 +106,16 @@ impl Archive {
     }
 
     fn new(source: Box<dyn Source>, tail: Vec<u8>, version: Version, manifest: Manifest, cache: Cache) -> Archive {
-        Archive { source, tail, version, manifest, cache, columns: OnceCell::new(), xattrs: OnceCell::new() }
+        Archive {
+            source,
+            tail,
+            version,
+            manifest,
+            cache,
+            read_on_from: AtomicU64::new(0),
+            columns: OnceCell::new(),
+            xattrs: OnceCell::new(),
+        }
     }
 
     /// Which codecs its blobs may have.

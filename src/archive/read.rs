@@ -1,19 +1,14 @@
 //! Bytes of an entry at an offset. Only the slices that a request touches are read, and each is checked whole.
 
-use std::cell::RefCell;
-use std::collections::HashSet;
 use std::ops::Range;
-use std::sync::Arc;
 
 use crate::archive::Archive;
-use crate::archive::cache::{Block, Key, Value};
+use crate::archive::cache::{Block, Key};
 use crate::archive::lookup::{Place, file_hash};
 use crate::error::{Error, Result, Status, zeroed};
-use crate::format::codec::Decompressor;
 use crate::format::hash::{Digest, UNRECORDED, hash};
 use crate::format::in_memory;
-use crate::format::row::{CODEC_OPENZL, CODEC_STORED, CODEC_ZSTD, Codecs, EntryKind, Location, Row};
-use crate::sync::Mutex;
+use crate::format::row::{CODEC_OPENZL, CODEC_STORED, CODEC_ZSTD, Codecs, EntryKind, Row};
 
 impl Archive {
     /// Reads from `offset` of an entry; returns the bytes read, fewer than asked for only at the entry's end.
@@ -199,65 +194,6 @@ impl Archive {
             codec => Err(self.unsupported_codec(codec)),
         }
     }
-
-    /// A block of which at least the first `needed` bytes are decoded.
-    ///
-    /// Who reads one file out of an archive needs a part of its block, half of it on average. Who comes back for more
-    /// than that part gets the whole, and so decodes a block at most twice, however many files are read.
-    fn decoded(&self, at: &Location, needed: usize) -> Result<Arc<Block>> {
-        let whole = Key::Block(at.blob_offset);
-        if let Some(Value::Bytes(block)) = self.cache.peek(whole) {
-            return Ok(block);
-        }
-        let start = self.cached(Key::Start(at.blob_offset), || self.decode_start(at, needed))?;
-        if start.bytes.len() >= needed || start.blob.is_empty() {
-            return Ok(start);
-        }
-        self.cached(whole, || {
-            let (len, mut bytes) = (in_memory(at.block_size), Vec::new());
-            with_decompressor(|decompressor| decompressor.decompress_into(&start.blob, len, &mut bytes))?;
-            Ok(Block::whole(bytes))
-        })
-    }
-
-    fn decode_start(&self, at: &Location, needed: usize) -> Result<Block> {
-        let (mut blob, mut bytes) = (Vec::new(), Vec::new());
-        with_decompressor(|decompressor| self.read_block(at, needed, decompressor, &mut blob, &mut bytes))?;
-        if bytes.len() as u64 == at.block_size {
-            blob = Vec::new();
-        } else {
-            // What was not decoded must not take memory that the cache doesn't count.
-            bytes.shrink_to_fit();
-        }
-        Ok(Block { blob, ..Block::whole(bytes) })
-    }
-
-    fn cached(&self, key: Key, load: impl FnOnce() -> Result<Block>) -> Result<Arc<Block>> {
-        match self.cache.get(key, || Ok(Value::Bytes(Arc::new(load()?))))? {
-            Value::Bytes(block) => Ok(block),
-            Value::Segment(_) => Err(Error::new(Status::Panic, "the cache holds something else")),
-        }
-    }
-}
-
-impl Block {
-    fn whole(bytes: Vec<u8>) -> Block {
-        Block { bytes, blob: Vec::new(), checked: Mutex::new(HashSet::new()) }
-    }
-}
-
-/// Lends the thread's context, which is freed with the thread.
-fn with_decompressor<T>(work: impl FnOnce(&mut Decompressor) -> Result<T>) -> Result<T> {
-    thread_local! {
-        static CONTEXT: RefCell<Option<Decompressor>> = const { RefCell::new(None) };
-    }
-    let mut decompressor = match CONTEXT.with(|context| context.borrow_mut().take()) {
-        Some(decompressor) => decompressor,
-        None => Decompressor::new()?,
-    };
-    let result = work(&mut decompressor);
-    CONTEXT.with(|context| *context.borrow_mut() = Some(decompressor));
-    result
 }
 
 fn copy_checked(block: &Block, start: u64, row: &Row<'_>, skip: u64, part: &mut [u8]) -> Result<()> {
@@ -313,32 +249,4 @@ fn readable_size(place: &Place) -> Result<u64> {
         return Err(Error::new(Status::InvalidArgument, format!("the entry is {what} and has no bytes to read")));
     }
     Ok(row.attributes.and_then(|attributes| attributes.file_size).unwrap_or(0))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::options::{Key as Option, Options};
-
-    #[test]
-    fn a_part_of_a_block_takes_no_more_memory_than_the_cache_counts() {
-        let dir = tempfile::tempdir().unwrap();
-        let tree = dir.path().join("tree");
-        std::fs::create_dir(&tree).unwrap();
-        for number in 0..200u32 {
-            let text: String = (0..2000u32).map(|line| format!("{}\n", line.wrapping_mul(number * 77 + 13))).collect();
-            std::fs::write(tree.join(format!("{number:03}.txt")), text).unwrap();
-        }
-        let (path, mut options) = (dir.path().join("a.znippy"), Options::new());
-        options.set(Option::Threads, 1).unwrap();
-        crate::pack::pack_directory(&tree, &path, &options).unwrap();
-        let archive = Archive::open(&path, &options).unwrap();
-        let at = archive.place(0).unwrap().first_row().location.unwrap();
-        let start = archive.decoded(&at, 1000).unwrap();
-        assert!(start.bytes.len() >= 1000 && (start.bytes.len() as u64) < at.block_size / 2);
-        assert_eq!(start.bytes.capacity(), start.bytes.len());
-        let whole = archive.decoded(&at, at.block_size as usize).unwrap();
-        assert_eq!(whole.bytes.len() as u64, at.block_size);
-        assert_eq!(whole.bytes[..start.bytes.len()], start.bytes);
-    }
 }

@@ -259,6 +259,11 @@ impl<T> OnceCell<T> {
         self.value.get()
     }
 
+    /// The value, if it was made, of a cell that nobody else has.
+    pub fn into_inner(self) -> Option<T> {
+        self.value.into_inner()
+    }
+
     /// The value, made where there is none.
     pub fn get_or_init(&self, make: impl FnOnce() -> T) -> &T {
         enum Never {}
