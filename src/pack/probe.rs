@@ -60,18 +60,10 @@ pub(super) fn is_packed_magic(start: &[u8]) -> bool {
 ///
 /// Samples are spread evenly, so that a file with a compressible part of some 256 KiB is not mistaken for noise.
 pub(super) fn is_noise(bytes: &[u8], trial: &mut Trial) -> Result<bool> {
-    if bytes.len() < MIN_TRIAL {
-        return Ok(false);
-    }
-    trial.samples.clear();
-    reserve(&mut trial.samples, bytes.len().div_ceil(STRIDE) * SAMPLE)?;
-    for stride in bytes.chunks(STRIDE) {
-        let start = (stride.len() / 2).saturating_sub(SAMPLE / 2);
-        trial.samples.extend_from_slice(&stride[start..(start + SAMPLE).min(stride.len())]);
-    }
-    trial.compressor.compress(&trial.samples, &mut trial.target, &CancelToken::new())?;
-    // Less than 2 % saved on samples is less than decoding is worth.
-    Ok(trial.target.len() + trial.samples.len() / 50 >= trial.samples.len())
+    trial.is_noise(bytes.len(), |at, sample| {
+        sample.copy_from_slice(&bytes[at..at + sample.len()]);
+        Ok(())
+    })
 }
 
 /// What a trial needs; one a worker.
@@ -84,6 +76,29 @@ pub(super) struct Trial {
 impl Trial {
     pub(super) fn new() -> Result<Trial> {
         Ok(Trial { compressor: Compressor::new(1, 1 << 20)?, samples: Vec::new(), target: Vec::new() })
+    }
+
+    /// The same of `len` bytes of which nothing but samples is at hand: `fill` is given the place of each and its buffer.
+    pub(super) fn is_noise(
+        &mut self,
+        len: usize,
+        mut fill: impl FnMut(usize, &mut [u8]) -> Result<()>,
+    ) -> Result<bool> {
+        if len < MIN_TRIAL {
+            return Ok(false);
+        }
+        self.samples.clear();
+        reserve(&mut self.samples, len.div_ceil(STRIDE) * SAMPLE)?;
+        for stride in (0..len).step_by(STRIDE) {
+            let stride_len = STRIDE.min(len - stride);
+            let start = (stride_len / 2).saturating_sub(SAMPLE / 2);
+            let from = self.samples.len();
+            self.samples.resize(from + SAMPLE.min(stride_len - start), 0);
+            fill(stride + start, &mut self.samples[from..])?;
+        }
+        self.compressor.compress(&self.samples, &mut self.target, &CancelToken::new())?;
+        // Less than 2 % saved on samples is less than decoding is worth.
+        Ok(self.target.len() + self.samples.len() / 50 >= self.samples.len())
     }
 }
 

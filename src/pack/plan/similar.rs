@@ -18,7 +18,7 @@ use crate::error::{Error, Result, Status, reserve, zeroed};
 use crate::options::Options;
 use crate::pack::file;
 use crate::pack::plan::{BigFile, Plan};
-use crate::pack::probe::{self, Trial};
+use crate::pack::probe::Trial;
 use crate::pack::scan::{Record, Tree};
 use crate::progress::Reporter;
 use crate::sync;
@@ -110,14 +110,15 @@ impl<'a> Looker<'a> {
         let file =
             crate::sys::openat(directory, names.name(record.name), file::FLAGS, Mode::empty()).map_err(failed)?;
         let mut found = Vec::new();
+        // Equal noise is found by its hash, and other noise has nothing in common: no more of it is read than tells.
+        let sample = |at: usize, sample: &mut [u8]| file::fill(&file, at as u64, sample).map_err(failed).map(drop);
+        if self.trial.is_noise(PART.min(record.size) as usize, sample)? {
+            return Ok(found);
+        }
         for (offset, len) in parts(record.size) {
             let part = &mut self.part[..len];
             // A file that has become shorter is found out when it is packed.
             if !file::fill(&file, offset, part).map_err(failed)? {
-                break;
-            }
-            // Equal noise is found by its hash, and other noise has nothing in common.
-            if offset == 0 && probe::is_noise(part, &mut self.trial)? {
                 break;
             }
             collect(part, most, &mut found);
