@@ -152,7 +152,11 @@ func (v view) resolveLast(op, name string, follow bool) (Entry, error) {
 	}
 	whole := v.dir
 	if name != "." {
-		whole = path.Join(v.dir, name)
+		// Both are clean: nothing has to be joined but the two.
+		if whole != "" {
+			whole += "/"
+		}
+		whole += name
 	}
 	if e, ok := v.archive.recent.find(whole); ok && (e.Kind != KindSymlink || !follow) && !v.archive.closed.Load() {
 		return *e, nil

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::FileType;
 
@@ -13,6 +14,7 @@ use crate::extract::metadata::DEFAULT_DIRECTORY_MODE;
 use crate::extract::tree::{Node, ROOT};
 use crate::format::xattrs::Attributes as Xattrs;
 use crate::progress::Reporter;
+use crate::sync;
 
 /// Between so many directories the caller is told how far things are.
 const BETWEEN_REPORTS: usize = 64;
@@ -128,29 +130,48 @@ pub(super) fn abandon(job: &Job<'_>, existing: &Existing) {
 
 /// Sets modes and times, the deepest first: a parent may forbid to look into it.
 pub(super) fn finish(job: &Job<'_>, existing: &Existing, reporter: &mut Reporter) -> Result<()> {
-    let tree = &job.plan.tree;
-    let mut handles = Handles::new(1);
-    for (number, node) in tree.directories().iter().enumerate().skip(ROOT as usize + 1).rev() {
+    let finished = finished(job, existing, reporter)?;
+    for (number, node) in job.plan.tree.directories().iter().enumerate().skip(ROOT as usize + 1).rev() {
         if number % BETWEEN_REPORTS == 0 {
             reporter.tick(None)?;
         }
-        if !existing.failed.is_empty() && existing.failed.contains(&(number as u32)) {
-            continue;
+        let failed = !existing.failed.is_empty() && existing.failed.contains(&(number as u32));
+        if !failed && !finished.get(number).is_some_and(|finished| finished.load(Ordering::Relaxed)) {
+            finish_one(job, existing, number, node).or_else(|error| job.failures.note(1, error))?;
         }
-        if existing.there.get(number) == Some(&true) && is_finished(job, existing, &mut handles, number, node) {
-            continue;
-        }
-        finish_one(job, existing, number, node).or_else(|error| job.failures.note(1, error))?;
     }
     Ok(())
 }
 
-/// Whether a directory that was there before has everything already. Where that can't be seen from here, it has not.
-fn is_finished(job: &Job<'_>, existing: &Existing, handles: &mut Handles, number: usize, node: &Node) -> bool {
-    if job.policy.restores_xattrs() || existing.opened.iter().any(|(opened, _)| *opened as usize == number) {
+/// Which directories that were there before have everything already, by number. Nothing is written, so that many threads
+/// may look.
+fn finished(job: &Job<'_>, existing: &Existing, reporter: &mut Reporter) -> Result<Vec<AtomicBool>> {
+    let mut finished = Vec::new();
+    let is_there = |number: usize| existing.there.get(number) == Some(&true);
+    // The root is always there, and dealt with on its own.
+    if !existing.there.iter().skip(ROOT as usize + 1).any(|there| *there) || job.policy.restores_xattrs() {
+        return Ok(finished);
+    }
+    let directories = job.plan.tree.directories();
+    finished.resize_with(directories.len(), AtomicBool::default);
+    let starts = (ROOT as usize + 1..directories.len()).step_by(BETWEEN_REPORTS);
+    let handles = || Ok(Handles::new(job.threads));
+    sync::for_each(job.threads, "znippy-finish", reporter, starts, handles, |handles, start| {
+        for number in (start..directories.len().min(start + BETWEEN_REPORTS)).filter(|number| is_there(*number)) {
+            finished[number].store(is_finished(job, existing, handles, number), Ordering::Relaxed);
+        }
+        Ok(())
+    })?;
+    Ok(finished)
+}
+
+/// Where that can't be seen from here, it has not.
+fn is_finished(job: &Job<'_>, existing: &Existing, handles: &mut Handles, number: usize) -> bool {
+    if existing.opened.iter().any(|(opened, _)| *opened as usize == number) {
         return false;
     }
     let tree = &job.plan.tree;
+    let node = &tree.directories()[number];
     let status = handles.get(job.root, tree, node.directory).map(|parent| parent.status(tree.name(node)));
     status.is_ok_and(|status| {
         status.is_ok_and(|status| {

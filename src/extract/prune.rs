@@ -41,22 +41,21 @@ pub(super) fn prune(job: &Job<'_>, existing: &mut Existing, reporter: &mut Repor
 pub(super) struct Strays<'a> {
     root: &'a Root,
     plan: &'a Plan,
-    /// Directory and name of all that has an entry.
-    wanted: Vec<(u32, &'a [u8])>,
+    /// The names of all that has an entry, in order, one directory behind the other.
+    wanted: Vec<&'a [u8]>,
+    /// Where the names of each directory begin, and the last ones end.
+    starts: Vec<u32>,
     mount: Mount,
 }
 
 impl<'a> Strays<'a> {
     /// Looks at nothing yet but the root.
     pub(super) fn new(root: &'a Root, plan: &'a Plan) -> Result<Strays<'a>> {
-        let tree = &plan.tree;
-        let mut wanted: Vec<(u32, &[u8])> = Vec::new();
-        let nodes = plan.files.iter().chain(&plan.fifos).chain(&plan.others).chain(tree.directories());
-        wanted.extend(nodes.map(|node| (node.directory, tree.name(node))));
-        wanted.extend(plan.symlinks.iter().map(|link| (link.node.directory, tree.name(&link.node))));
-        wanted.extend(plan.standing_links.iter().map(|node| (node.directory, tree.name(node))));
-        wanted.sort_unstable();
-        Ok(Strays { root, plan, wanted, mount: root.mount(b"")? })
+        let (mut wanted, starts) = by_directory(plan);
+        for range in starts.windows(2) {
+            wanted[range[0] as usize..range[1] as usize].sort_unstable();
+        }
+        Ok(Strays { root, plan, wanted, starts, mount: root.mount(b"")? })
     }
 
     /// The paths of all, by the numbers of their directories, in order.
@@ -84,16 +83,41 @@ impl<'a> Strays<'a> {
         let mut directory = Vec::new();
         self.plan.tree.directory_path(number, &mut directory);
         let mut strays = Vec::new();
-        for (name, _) in self.root.names(&directory)? {
-            if self.wanted.binary_search(&(number, &name)).is_err() {
-                strays.push(joined(&directory, &name));
+        let number = number as usize;
+        let wanted = &self.wanted[self.starts[number] as usize..self.starts[number + 1] as usize];
+        self.root.visit_names(&directory, |name, _| {
+            if wanted.binary_search(&name).is_err() {
+                strays.push(joined(&directory, name));
             }
-        }
+        })?;
         match strays.first() {
             Some(stray) if self.root.mount(&directory)? != self.mount => Err(mounted(stray)),
             _ => Ok(strays),
         }
     }
+}
+
+/// The names of all that the plan has an entry for, one directory behind the other, and where those of each begin.
+fn by_directory(plan: &Plan) -> (Vec<&[u8]>, Vec<u32>) {
+    let tree = &plan.tree;
+    let nodes = || {
+        let nodes = plan.files.iter().chain(&plan.fifos).chain(&plan.others).chain(tree.directories());
+        nodes.chain(plan.symlinks.iter().map(|link| &link.node)).chain(&plan.standing_links)
+    };
+    // Each count stands two places behind its directory's, so that it becomes the end of what is filled in.
+    let mut starts = vec![0u32; tree.directories().len() + 2];
+    nodes().for_each(|node| starts[node.directory as usize + 2] += 1);
+    for number in 2..starts.len() {
+        starts[number] += starts[number - 1];
+    }
+    let mut names: Vec<&[u8]> = vec![&[]; starts.last().map_or(0, |all| *all as usize)];
+    for node in nodes() {
+        let next = &mut starts[node.directory as usize + 1];
+        names[*next as usize] = tree.name(node);
+        *next += 1;
+    }
+    starts.pop();
+    (names, starts)
 }
 
 /// Removes files and trees, or only says which.

@@ -105,18 +105,24 @@ impl Root {
 
     /// The names in a directory, and whether each is a directory as far as the listing tells.
     pub(super) fn names(&self, path: &[u8]) -> Result<Vec<(Vec<u8>, bool)>> {
+        let mut names = Vec::new();
+        self.visit_names(path, |name, is_directory| names.push((name.to_vec(), is_directory)))?;
+        Ok(names)
+    }
+
+    /// The same, name by name.
+    pub(super) fn visit_names(&self, path: &[u8], mut visit: impl FnMut(&[u8], bool)) -> Result<()> {
         let readable = self.readable_directory(path)?;
         let failed = |errno| Error::os("can't list the directory", errno).with_entry(path);
-        let mut names = Vec::new();
         let mut entries = rustix::fs::Dir::new(readable).map_err(failed)?;
         while let Some(entry) = entries.read() {
             let entry = entry.map_err(failed)?;
             let name = entry.file_name().to_bytes();
             if !matches!(name, b"." | b"..") {
-                names.push((name.to_vec(), entry.file_type() == FileType::Directory));
+                visit(name, entry.file_type() == FileType::Directory);
             }
         }
-        Ok(names)
+        Ok(())
     }
 
     /// What is mounted where a directory is: a file system, or a part of one, also of the root's own.
