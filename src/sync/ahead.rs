@@ -1,4 +1,4 @@
-//! Values that are made one after the other, the next on a thread of its own while the caller works with one.
+//! Values that are made one after the other, the next ones on a thread of its own while the caller works with one.
 
 use std::collections::VecDeque;
 
@@ -6,8 +6,8 @@ use crate::error::{Error, Result, Status};
 use crate::sync::{Mutex, Receiver, Sender, catch, spawn_workers, thread, unbounded};
 
 /// Runs `job`, which asks for values by ascending keys. Those of `keys`, ascending too, are made by `make` before they are
-/// asked for; with one thread, or where the system has no other, when they are asked for. One value at most is there
-/// beside those that the job keeps.
+/// asked for; with one thread, or where the system has no other, when they are asked for. Who would have to wait for a
+/// value makes the one behind it meanwhile. Two values at most are there beside those that the job keeps.
 pub fn ahead<V: Send>(
     threads: usize,
     name: &str,
@@ -15,8 +15,9 @@ pub fn ahead<V: Send>(
     make: &(dyn Fn(usize) -> Result<V> + Sync),
     job: &mut dyn FnMut(&mut Ahead<'_, V>) -> Result<()>,
 ) -> Result<()> {
-    let shared = Shared { asked: Mutex::default(), made: Mutex::default() };
-    let mut ahead = Ahead { make, keys: keys.into(), asked: VecDeque::new(), shared: &shared, maker: None };
+    let shared = Shared { waiting: Mutex::default(), made: Mutex::default() };
+    let (keys, asked, own) = (keys.into(), VecDeque::new(), Vec::new());
+    let mut ahead = Ahead { make, keys, asked, own, shared: &shared, maker: None };
     if threads < 2 || ahead.keys.len() < 2 {
         return job(&mut ahead);
     }
@@ -30,8 +31,9 @@ pub fn ahead<V: Send>(
             let (asked, answer) = (asked.clone(), answer.clone());
             move || {
                 while asked.recv().is_ok() {
-                    let key = shared.asked.lock().pop_front();
-                    let value = catch(|| key.map_or(Err(ended()), make));
+                    // The caller may have made it itself.
+                    let Some(key) = shared.waiting.lock().pop_front() else { continue };
+                    let value = catch(|| make(key));
                     shared.made.lock().push_back(value);
                     if answer.send(Ok(())).is_err() {
                         break;
@@ -54,6 +56,8 @@ pub struct Ahead<'a, V> {
     keys: VecDeque<usize>,
     /// What the thread has made or will.
     asked: VecDeque<usize>,
+    /// What the caller has made in place of the thread.
+    own: Vec<(usize, Result<V>)>,
     shared: &'a Shared<V>,
     maker: Option<Maker>,
 }
@@ -75,29 +79,64 @@ impl Drop for Maker {
 /// What goes from thread to thread beside the channels, whose type is one that the library has anyway: each further one is
 /// 15 KB of code.
 struct Shared<V> {
-    asked: Mutex<VecDeque<usize>>,
+    /// The last of what was asked for: what the thread has not begun.
+    waiting: Mutex<VecDeque<usize>>,
     made: Mutex<VecDeque<Result<V>>>,
 }
 
 impl<V> Ahead<'_, V> {
     /// The value of a key. Keys in between that nobody asked for are left out.
     pub fn get(&mut self, key: usize) -> Result<V> {
-        while self.asked.front().is_some_and(|front| *front < key) {
-            let _ = self.answer();
+        self.leave_out_before(key);
+        self.ask_for_more();
+        loop {
+            if let Some(at) = self.own.iter().position(|(own, _)| *own == key) {
+                return self.own.swap_remove(at).1;
+            }
+            if self.asked.front() != Some(&key) {
+                return (self.make)(key);
+            }
+            let is_made = !self.shared.made.lock().is_empty();
+            match if is_made { None } else { self.take_back() } {
+                Some(next) => self.own.push((next, catch(|| (self.make)(next)))),
+                None => return self.answer(),
+            }
+        }
+    }
+
+    fn leave_out_before(&mut self, key: usize) {
+        self.own.retain(|(own, _)| *own >= key);
+        while let Some(front) = self.asked.front().copied().filter(|front| *front < key) {
+            let mut waiting = self.shared.waiting.lock();
+            if waiting.front() == Some(&front) {
+                waiting.pop_front();
+                self.asked.pop_front();
+            } else {
+                drop(waiting);
+                let _ = self.answer();
+            }
         }
         while self.keys.front().is_some_and(|front| *front < key) {
             self.keys.pop_front();
         }
-        if let Some(maker) = &self.maker {
-            while self.asked.len() < 2
-                && let Some(next) = self.keys.pop_front()
-            {
-                self.asked.push_back(next);
-                self.shared.asked.lock().push_back(next);
-                let _ = maker.ask.as_ref().map(|ask| ask.send(Ok(())));
-            }
+    }
+
+    fn ask_for_more(&mut self) {
+        let Some(ask) = self.maker.as_ref().and_then(|maker| maker.ask.as_ref()) else { return };
+        while self.asked.len() + self.own.len() < 3
+            && let Some(next) = self.keys.pop_front()
+        {
+            self.asked.push_back(next);
+            self.shared.waiting.lock().push_back(next);
+            let _ = ask.send(Ok(()));
         }
-        if self.asked.front() == Some(&key) { self.answer() } else { (self.make)(key) }
+    }
+
+    /// The first key that the thread has not begun, which it won't make any more.
+    fn take_back(&mut self) -> Option<usize> {
+        let next = self.shared.waiting.lock().pop_front()?;
+        self.asked.retain(|asked| *asked != next);
+        Some(next)
     }
 
     /// Waits for what was asked for first.
@@ -157,6 +196,22 @@ mod tests {
     fn who_stops_early_waits_for_nothing_more() {
         let got = collect(2, (0..1000).collect(), &Ok, &[7]);
         assert_eq!(got.into_iter().map(Result::unwrap).collect::<Vec<_>>(), [7]);
+    }
+
+    #[test]
+    fn who_would_wait_makes_the_value_behind() {
+        // The first value needs the second.
+        let (tell, told) = unbounded::<Result<()>>();
+        let make = |key| {
+            match key {
+                0 => told.recv().map_err(|_| ended())??,
+                1 => tell.send(Ok(())).map_err(|_| ended())?,
+                _ => {}
+            }
+            Ok(key)
+        };
+        let got = collect(2, (0..10).collect(), &make, &(0..10).collect::<Vec<_>>());
+        assert!(got.into_iter().map(Result::unwrap).eq(0..10));
     }
 
     #[test]
