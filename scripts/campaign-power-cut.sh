@@ -126,13 +126,15 @@ def attempt(disk, name, duration, after):
         process.wait()
     else:
         time.sleep(rng.uniform(0, duration))
-    disk.cut()
-    # A disk that was cloned goes on working: what the job says from now on is about another one. One that was shut down
-    # answers with errors, so that success was said of what was on it.
+    # A disk that was cloned goes on working: what the job says after that is about another one, also while the clone is
+    # made. One that was shut down answers with errors, so that success was said of what was on it.
     code = process.poll()
+    disk.cut()
     if disk.host and code is None:
         process.kill()
-    code = process.wait()
+        process.wait()
+    else:
+        code = process.wait()
     disk.power_on()
     found, where = state(out), f"{disk.kind}, {name}, {'after' if after else 'during'}, code {code}"
     results["cuts"] += 1
