@@ -22,6 +22,7 @@ use znippy::options::{Key, Options};
 use znippy::pack::{NewEntry, Sink, Writer};
 use znippy::progress::CancelToken;
 use znippy::provider::{ColumnType, Provider, ProviderColumn, ProviderRow};
+use znippy::sync::ahead;
 use znippy::sync::schedules::LOSE_WAKE_UPS;
 
 fn variable(name: &str, default: u64) -> u64 {
@@ -295,6 +296,42 @@ fn extraction_restores_every_slice_or_says_which_files_failed_in_every_schedule(
         assert!(found.iter().all(|file| expected.contains(file)), "a file is not as it was packed");
         assert_eq!(found.len() as u64 + outcome.stats.failed, expected.len() as u64);
         assert_eq!(outcome.stats.failed > 0, damaged);
+    });
+}
+
+#[test]
+fn values_that_are_made_ahead_come_in_order_and_once_in_every_schedule() {
+    explore("values made ahead", 1, || {
+        // Some keys are skipped, some are not among those that are made ahead, one fails, and the job stops somewhere.
+        let (skip, fails, stop) = (random(3), random(12) as usize, random(9) as usize);
+        let there = shuttle::sync::Mutex::new(0usize);
+        struct Value<'a>(usize, &'a shuttle::sync::Mutex<usize>);
+        impl Drop for Value<'_> {
+            fn drop(&mut self) {
+                *self.1.lock().unwrap() -= 1;
+            }
+        }
+        let make = |key: usize| {
+            let mut count = there.lock().unwrap();
+            *count += 1;
+            assert!(*count <= 3, "more values than are promised");
+            drop(count);
+            let value = Value(key, &there);
+            if key == fails { Err(Error::new(Status::Corrupt, "damaged")) } else { Ok(value) }
+        };
+        let mut asked = 0;
+        let done = ahead(2, "test", vec![0, 1, 2, 4, 5, 6, 7], &make, &mut |values| {
+            for key in (0..8).filter(|key| skip == 0 || key % (skip as usize + 1) == 0).take(stop) {
+                match values.get(key) {
+                    Ok(value) => assert_eq!(value.0, key),
+                    Err(error) => assert_eq!((key, error.status()), (fails, Status::Corrupt)),
+                }
+                asked += 1;
+            }
+            if stop % 2 == 0 { Ok(()) } else { Err(Error::cancelled()) }
+        });
+        assert_eq!(done.is_ok(), stop % 2 == 0);
+        assert!(asked <= stop && *there.lock().unwrap() == 0);
     });
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::error::{Result, reserve};
+use crate::error::{Result, zeroed};
 use crate::format::hash::Digest;
 use crate::format::index::Segment;
 use crate::sync::{Mutex, MutexGuard, OnceCell};
@@ -36,6 +36,8 @@ pub(super) struct Block {
     pub(super) bytes: Vec<u8>,
     /// Where that is not all: the blob, so that the rest can be had without reading it again.
     pub(super) blob: Vec<u8>,
+    /// Whether it can't be had, since the blob is damaged.
+    pub(super) is_cut: bool,
     pub(super) checked: Mutex<HashSet<(u64, u64, Digest)>>,
 }
 
@@ -90,10 +92,10 @@ impl Inner {
         Arc::clone(&held.slot)
     }
 
-    /// Takes out what was used longest ago. What is being loaded right now has no size yet and stays.
-    fn remove_oldest(&mut self) -> Option<Slot> {
-        let is_loaded = |key: &&Key| self.slots.get(key).is_some_and(|held| held.bytes.is_some());
-        let oldest = *self.by_use.values().find(is_loaded)?;
+    /// Takes out what was used longest ago, but not `key`. What is being loaded right now has no size yet and stays.
+    fn remove_oldest(&mut self, key: Key) -> Option<Slot> {
+        let may_go = |at: &&Key| **at != key && self.slots.get(at).is_some_and(|held| held.bytes.is_some());
+        let oldest = *self.by_use.values().find(may_go)?;
         self.remove(oldest)
     }
 
@@ -103,39 +105,60 @@ impl Inner {
         self.bytes = self.bytes.saturating_sub(held.bytes.unwrap_or(0));
         Some(held.slot)
     }
+
+    /// What counts against the limit.
+    fn held(&self) -> usize {
+        self.bytes.saturating_add(self.spare.bytes)
+    }
 }
 
 /// The buffer of a whole block that nobody uses any more. (`Arc::get_mut` says so by a load that ThreadSanitizer
 /// understands, `Arc::try_unwrap` by a fence that it doesn't.)
-fn buffer_of(mut slot: Slot) -> Option<Vec<u8>> {
-    let Value::Bytes(mut block) = Arc::get_mut(&mut slot)?.take()?.ok()? else { return None };
+fn buffer_of(slot: &mut Slot) -> Option<Vec<u8>> {
+    let Value::Bytes(mut block) = Arc::get_mut(slot)?.take()?.ok()? else { return None };
     let block = Arc::get_mut(&mut block)?;
     block.blob.is_empty().then(|| std::mem::take(&mut block.bytes))
 }
 
-/// Buffers of blocks that went, for those that come: their pages are the process's already, and to get new ones takes
-/// up to a third of the time of decoding into them.
+/// Whether a buffer may take the place of one of `len` bytes.
+fn fits(buffer: &Vec<u8>, len: usize) -> bool {
+    (len..=len.saturating_mul(2)).contains(&buffer.capacity())
+}
+
+/// Shorter buffers are the allocator's matter.
+const LEAST_SPARE: usize = 64 << 10;
+const MOST_SPARES: usize = 16;
+
+/// Buffers that something was loaded into and copied out of, for what is loaded next: their pages are the process's
+/// already, and to get new ones takes up to a third of the time of decoding into them.
 struct Spare {
     buffers: Vec<Vec<u8>>,
-    /// How many bytes they have at most.
+    /// What they have together, and at most.
+    bytes: usize,
     limit: usize,
 }
 
 impl Spare {
     fn keep(&mut self, buffer: Vec<u8>) {
-        if buffer.capacity() > self.limit {
-            return;
-        }
-        self.buffers.push(buffer);
-        while self.buffers.iter().map(Vec::capacity).sum::<usize>() > self.limit {
-            self.buffers.remove(0);
+        if (LEAST_SPARE..=self.limit).contains(&buffer.capacity()) {
+            self.bytes = self.bytes.saturating_add(buffer.capacity());
+            self.buffers.push(buffer);
+            while (self.bytes > self.limit || self.buffers.len() > MOST_SPARES) && self.drop_oldest() {}
         }
     }
 
     fn take(&mut self, len: usize) -> Option<Vec<u8>> {
-        let fits = |buffer: &Vec<u8>| (len..=len.saturating_mul(2)).contains(&buffer.capacity());
-        let at = self.buffers.iter().rposition(fits)?;
-        Some(self.buffers.swap_remove(at))
+        let at = self.buffers.iter().rposition(|buffer| fits(buffer, len))?;
+        let buffer = self.buffers.remove(at);
+        self.bytes = self.bytes.saturating_sub(buffer.capacity());
+        Some(buffer)
+    }
+
+    /// Whether there was one.
+    fn drop_oldest(&mut self) -> bool {
+        let oldest = (!self.buffers.is_empty()).then(|| self.buffers.remove(0));
+        self.bytes = self.bytes.saturating_sub(oldest.as_ref().map_or(0, Vec::capacity));
+        oldest.is_some()
     }
 }
 
@@ -147,14 +170,14 @@ pub(super) struct Cache {
 
 impl Cache {
     pub(super) fn new(limit: usize) -> Cache {
-        let spare = Spare { buffers: Vec::new(), limit: limit / 8 };
+        let spare = Spare { buffers: Vec::new(), bytes: 0, limit: limit / 8 };
         let inner = Inner { slots: HashMap::new(), by_use: BTreeMap::new(), clock: 0, bytes: 0, spare };
         Cache { limit, inner: Mutex::new(inner) }
     }
 
     /// The cached thing, or what `load` makes. Failures are not kept. No lock is held while loading.
     pub(super) fn get(&self, key: Key, load: impl FnOnce() -> Result<Value>) -> Result<Value> {
-        let slot = self.touch(key);
+        let slot = self.lock().touch(key);
         let mut loaded = false;
         let value = slot
             .get_or_init(|| {
@@ -180,46 +203,71 @@ impl Cache {
         slot.get()?.as_ref().ok().cloned()
     }
 
-    /// A buffer for `len` bytes that are about to be loaded: that of a block that went, or a new one. It is a little
-    /// longer than `len`, since the blocks of an archive are not all of one length.
-    pub(super) fn buffer(&self, len: usize) -> Result<Vec<u8>> {
-        let len = len.checked_next_multiple_of((len / 8).next_power_of_two()).unwrap_or(len);
-        if let Some(spare) = self.lock().spare.take(len) {
+    /// Forgets a thing, so that something else is loaded in its place.
+    pub(super) fn forget(&self, key: Key) {
+        let gone = self.lock().remove(key);
+        drop(gone);
+    }
+
+    /// A buffer for `len` bytes that `key` is about to be loaded into: a spare one, that of a block that must go for it, or a new one,
+    /// of which no page was touched. It may be a little longer, since the blocks of an archive are not all of one length,
+    /// and holds whatever it held.
+    pub(super) fn buffer(&self, key: Key, len: usize) -> Result<Vec<u8>> {
+        // What can't become a spare is as long as it must be, so that all of the limit can be used.
+        let rounded = len.checked_next_multiple_of((len / 8).next_power_of_two());
+        let len = rounded.filter(|rounded| *rounded <= self.limit / 8).unwrap_or(len);
+        let mut gone = Vec::new();
+        let mut inner = self.lock();
+        if let Some(spare) = inner.spare.take(len) {
             return Ok(spare);
         }
-        let mut new = Vec::new();
-        reserve(&mut new, len)?;
-        Ok(new)
+        // What doesn't fit at all is not kept either, so that nothing needs to go for it.
+        while len <= self.limit && inner.held().saturating_add(len) > self.limit {
+            let Some(mut oldest) = inner.remove_oldest(key) else { break };
+            match buffer_of(&mut oldest).filter(|buffer| fits(buffer, len)) {
+                Some(buffer) => return Ok(buffer),
+                None => gone.push(oldest),
+            }
+        }
+        drop(inner);
+        drop(gone);
+        zeroed(len)
     }
 
     /// Takes back a buffer that something was loaded into and copied out of.
     pub(super) fn give_back(&self, buffer: Vec<u8>) {
-        self.lock().spare.keep(buffer);
+        let mut inner = self.lock();
+        if inner.held().saturating_add(buffer.capacity()) <= self.limit {
+            inner.spare.keep(buffer);
+        }
     }
 
-    fn touch(&self, key: Key) -> Slot {
-        self.lock().touch(key)
-    }
-
-    /// Counts what was loaded and makes room; a failure is forgotten.
+    /// Counts what was loaded and makes room; a failure is forgotten, and so is what doesn't fit.
     fn settle(&self, key: Key, slot: &Slot, value: Option<&Value>) {
+        let mut gone = Vec::new();
         let mut guard = self.lock();
         let inner = &mut *guard;
         let Some(held) = inner.slots.get_mut(&key).filter(|held| Arc::ptr_eq(&held.slot, slot)) else { return };
-        let Some(value) = value else {
+        let Some(bytes) = value.map(Value::bytes).filter(|bytes| *bytes <= self.limit) else {
             inner.remove(key);
             return;
         };
-        held.bytes = Some(value.bytes());
-        inner.bytes = inner.bytes.saturating_add(value.bytes());
-        // Buffers of what goes have the rest of the limit. What was loaded stays where it fits at all.
-        let (most, own) = (self.limit.saturating_sub(inner.spare.limit), value.bytes());
-        while inner.bytes > most && !(inner.bytes == own && own <= self.limit) {
-            let Some(gone) = inner.remove_oldest() else { break };
-            if let Some(buffer) = buffer_of(gone) {
-                inner.spare.keep(buffer);
+        held.bytes = Some(bytes);
+        inner.bytes = inner.bytes.saturating_add(bytes);
+        while inner.held() > self.limit {
+            // Spares are for caches of many blocks: there one block less is worth them.
+            let oldest = if bytes > inner.spare.limit { None } else { inner.remove_oldest(key) };
+            if let Some(oldest) = oldest {
+                gone.push(oldest);
+            } else if !inner.spare.drop_oldest() {
+                match inner.remove_oldest(key) {
+                    Some(oldest) => gone.push(oldest),
+                    None => break,
+                }
             }
         }
+        // Memory is given back without the lock.
+        drop(guard);
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -234,31 +282,91 @@ mod tests {
     use crate::error::{Error, Status};
 
     fn block(len: usize) -> Value {
-        Value::Bytes(Arc::new(Block { bytes: vec![0; len], blob: Vec::new(), checked: Mutex::new(HashSet::new()) }))
+        Value::Bytes(Arc::new(Block::whole(vec![0; len])))
     }
+
+    const UNIT: usize = 64 << 10;
 
     #[test]
     fn a_block_that_goes_leaves_its_buffer_to_the_next() {
-        let cache = Cache::new(1600);
+        let cache = Cache::new(8 * UNIT);
+        let load = |number, len, mark| {
+            let bytes = vec![mark; len];
+            cache.get(Key::Block(number), || Ok(Value::Bytes(Arc::new(Block::whole(bytes))))).expect("loads")
+        };
+        let room = |len| {
+            let buffer = cache.buffer(Key::Block(99), len).expect("memory");
+            (buffer.capacity(), buffer[0])
+        };
+        let is_there = |number| cache.lock().slots.contains_key(&Key::Block(number));
+        load(0, UNIT, 10);
+        load(1, 3 * UNIT, 11);
+        let read = load(2, 2 * UNIT, 12);
+        load(3, 2 * UNIT, 13);
+        assert_eq!(room(2 * UNIT), (3 * UNIT, 11), "the first is too small, and goes, the next fits");
+        assert!(!is_there(0) && !is_there(1) && is_there(2));
+        load(4, 4 * UNIT, 14);
+        assert_eq!(room(2 * UNIT), (2 * UNIT, 0), "the oldest goes without its buffer: somebody reads it");
+        assert!(!is_there(2) && is_there(3) && is_there(4));
+        assert!(matches!(read, Value::Bytes(block) if block.bytes[2 * UNIT - 1] == 12));
+        assert_eq!(room(UNIT), (UNIT, 0), "there is room for a new one");
+        assert_eq!(room(9 * UNIT), (9 * UNIT, 0), "it can't be kept, so that nothing goes for it");
+        assert!(is_there(4));
+    }
+
+    #[test]
+    fn what_is_held_with_what_is_spare_stays_within_the_limit_and_a_block_of_all_of_it_stays() {
+        let cache = Cache::new(16 * UNIT);
         let load = |number, len| cache.get(Key::Block(number), || Ok(block(len))).expect("loads");
-        let spare = |len| cache.lock().spare.take(len).map(|buffer| buffer.capacity());
-        let read = load(0, 150);
-        load(1, 150);
-        load(2, 1250);
-        assert_eq!(spare(150), None, "somebody still reads the block that went");
-        drop(read);
-        load(3, 190);
-        assert_eq!((spare(151), spare(70)), (None, None), "too small, too big");
-        assert_eq!((spare(100), spare(100)), (Some(150), None), "it is there once");
-        load(4, 1600);
-        load(5, 1600);
-        assert_eq!((spare(1600), spare(190)), (None, Some(190)), "what is spared is bounded");
-        cache.give_back(cache.buffer(100).unwrap());
-        assert_eq!(spare(100), Some(112));
-        for len in [0, 1, 7, 8, 9, 4 << 20, (4 << 20) + 1] {
-            let capacity = cache.buffer(len).unwrap().capacity();
+        let held = || {
+            let inner = cache.lock();
+            (inner.held(), inner.spare.bytes)
+        };
+        for len in [1, LEAST_SPARE - 1, 2 * UNIT, 2 * UNIT + 1, 2 * UNIT] {
+            cache.give_back(vec![0; len]);
+        }
+        assert_eq!(held(), (2 * UNIT, 2 * UNIT), "neither small ones nor more than an eighth");
+        load(0, 14 * UNIT);
+        load(1, 14 * UNIT);
+        assert_eq!(held(), (14 * UNIT, 0), "a block that is much of the cache is worth more than spares");
+        load(2, 16 * UNIT);
+        assert!(cache.peek(Key::Block(2)).is_some() && held() == (16 * UNIT, 0));
+        cache.give_back(vec![0; UNIT]);
+        load(3, 16 * UNIT + 1);
+        assert!(cache.peek(Key::Block(2)).is_some() && cache.peek(Key::Block(3)).is_none(), "it fits nowhere");
+        assert_eq!(held(), (16 * UNIT, 0));
+        cache.forget(Key::Block(2));
+        for _ in 0..100 {
+            cache.give_back(vec![0; UNIT]);
+            load(4, UNIT);
+        }
+        assert_eq!(held(), (3 * UNIT, 2 * UNIT));
+        (5..30).for_each(|number| drop(load(number, UNIT)));
+        assert_eq!(held(), (16 * UNIT, 2 * UNIT), "one block less is worth a spare");
+    }
+
+    #[test]
+    fn a_buffer_is_at_most_a_quarter_longer_than_what_it_is_for_and_no_longer_where_it_can_not_be_spared() {
+        let cache = Cache::new(64 << 20);
+        for len in [0, 1, 7, 8, 9, 4 << 20, (4 << 20) + 1, (8 << 20) - 1] {
+            let capacity = cache.buffer(Key::Block(0), len).unwrap().capacity();
             assert!(capacity >= len && capacity <= len + len / 4 + 1, "{len}: {capacity}");
         }
+        for len in [(8 << 20) + 1, 60 << 20, 100 << 20] {
+            assert_eq!(cache.buffer(Key::Block(0), len).unwrap().capacity(), len);
+        }
+    }
+
+    #[test]
+    fn a_buffer_as_long_as_a_lie_touches_no_memory() {
+        let resident = || {
+            let pages = std::fs::read_to_string("/proc/self/statm").expect("statm");
+            pages.split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok()).expect("a number") * 4096
+        };
+        let before = resident();
+        let mut buffer = Cache::new(64 << 20).buffer(Key::Block(0), 1 << 30).expect("memory");
+        buffer.resize(1 << 30, 0);
+        assert!(resident().saturating_sub(before) < 512 << 20);
     }
 
     #[test]

@@ -20,6 +20,9 @@ use crate::options::{Key as OptionKey, Options};
 use crate::sync::OnceCell;
 use crate::sync::atomic::AtomicU64;
 
+/// What the cache of an archive of version 3 has beside its longest slice.
+const SEGMENT_ROOM: usize = 16 << 20;
+
 /// An open archive.
 pub struct Archive {
     source: Box<dyn Source>,
@@ -81,8 +84,9 @@ impl Archive {
         let cache_size = usize::try_from(options.get(OptionKey::CacheSize)).unwrap_or(usize::MAX);
         if v3::is_version_3(&tail) {
             let (index, manifest) = v3::Index::open(&*source, &tail, options)?;
-            // A slice of any size must stay while it is read piece by piece.
-            let cache = Cache::new(cache_size.max(usize::try_from(index.longest_slice()).unwrap_or(usize::MAX)));
+            // A slice of any size must stay while it is read piece by piece, beside the segment that says where it is.
+            let longest = in_memory(index.longest_slice()).saturating_add(SEGMENT_ROOM);
+            let cache = Cache::new(cache_size.max(longest));
             return Ok(Archive::new(source, tail, Version::Three(Box::new(index)), manifest, cache));
         }
         let trailer = Trailer::decode(&tail, size).map_err(|error| match error.rule() {

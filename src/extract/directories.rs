@@ -156,13 +156,17 @@ fn finished(job: &Job<'_>, existing: &Existing, reporter: &mut Reporter) -> Resu
     finished.resize_with(directories.len(), AtomicBool::default);
     let starts = (ROOT as usize + 1..directories.len()).step_by(BETWEEN_REPORTS);
     let handles = || Ok(Handles::new(job.threads));
-    sync::for_each(job.threads, "znippy-finish", reporter, starts, handles, |handles, start| {
+    let looked = sync::for_each(job.threads, "znippy-finish", reporter, starts, handles, |handles, start| {
         for number in (start..directories.len().min(start + BETWEEN_REPORTS)).filter(|number| is_there(*number)) {
             finished[number].store(is_finished(job, existing, handles, number), Ordering::Relaxed);
         }
         Ok(())
-    })?;
-    Ok(finished)
+    });
+    match looked {
+        // Where the system gives no thread, each directory is looked at when its turn comes.
+        Err(error) if error.os_code() == 0 => Err(error),
+        _ => Ok(finished),
+    }
 }
 
 /// Where that can't be seen from here, it has not.

@@ -220,6 +220,13 @@ impl Decompressor {
         self.decompress_into(frame, len, target)
     }
 
+    /// The same as [`decompress_into`](Decompressor::decompress_into) for a frame that is damaged: what can be had of it from
+    /// its start, to the next `INPUT_STEP` of the frame.
+    pub fn decompress_as_far_as_it_goes(&mut self, frame: &[u8], len: usize, target: &mut Vec<u8>) -> Result<()> {
+        make_room(target, len)?;
+        self.decompress_steps(frame, target, len).map(|_| ())
+    }
+
     /// Decodes in steps until there are `needed` bytes; `false` where that doesn't come about.
     fn decompress_steps(&mut self, frame: &[u8], target: &mut Vec<u8>, needed: usize) -> Result<bool> {
         self.context.reset(ResetDirective::SessionOnly).map_err(failed)?;

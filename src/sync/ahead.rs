@@ -7,7 +7,8 @@ use crate::sync::{Mutex, Receiver, Sender, catch, spawn_workers, thread, unbound
 
 /// Runs `job`, which asks for values by ascending keys. Those of `keys`, ascending too, are made by `make` before they are
 /// asked for; with one thread, or where the system has no other, when they are asked for. Who would have to wait for a
-/// value makes the one behind it meanwhile. Two values at most are there beside those that the job keeps.
+/// value makes the one behind it meanwhile. Beside the value that is asked for and those that the job keeps, two at most are
+/// there or being made.
 pub fn ahead<V: Send>(
     threads: usize,
     name: &str,
@@ -62,6 +63,13 @@ pub struct Ahead<'a, V> {
     maker: Option<Maker>,
 }
 
+impl<V> Drop for Ahead<'_, V> {
+    /// Nobody wants what the thread has not begun.
+    fn drop(&mut self) {
+        self.shared.waiting.lock().clear();
+    }
+}
+
 /// The thread's ends.
 struct Maker {
     ask: Option<Sender<Result<()>>>,
@@ -88,7 +96,7 @@ impl<V> Ahead<'_, V> {
     /// The value of a key. Keys in between that nobody asked for are left out.
     pub fn get(&mut self, key: usize) -> Result<V> {
         self.leave_out_before(key);
-        self.ask_for_more();
+        self.ask_for_more(key);
         loop {
             if let Some(at) = self.own.iter().position(|(own, _)| *own == key) {
                 return self.own.swap_remove(at).1;
@@ -121,9 +129,12 @@ impl<V> Ahead<'_, V> {
         }
     }
 
-    fn ask_for_more(&mut self) {
+    fn ask_for_more(&mut self, key: usize) {
         let Some(ask) = self.maker.as_ref().and_then(|maker| maker.ask.as_ref()) else { return };
-        while self.asked.len() + self.own.len() < 3
+        let is_next = self.asked.front().or(self.keys.front()) == Some(&key);
+        let is_among_them = is_next || self.own.iter().any(|(own, _)| *own == key);
+        let most = if is_among_them { 3 } else { 2 };
+        while self.asked.len() + self.own.len() < most
             && let Some(next) = self.keys.pop_front()
         {
             self.asked.push_back(next);
@@ -155,6 +166,7 @@ fn ended() -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sync::atomic::{AtomicUsize, Ordering};
 
     fn collect<V: Send>(
         threads: usize,
@@ -193,9 +205,35 @@ mod tests {
     }
 
     #[test]
-    fn who_stops_early_waits_for_nothing_more() {
+    fn who_stops_early_leaves_nothing_to_begin() {
         let got = collect(2, (0..1000).collect(), &Ok, &[7]);
         assert_eq!(got.into_iter().map(Result::unwrap).collect::<Vec<_>>(), [7]);
+        let shared = Shared { waiting: Mutex::new([1, 2].into()), made: Mutex::default() };
+        let (keys, asked) = ([3].into(), [1, 2].into());
+        drop(Ahead { make: &Ok, keys, asked, own: Vec::new(), shared: &shared, maker: None });
+        assert!(shared.waiting.lock().is_empty());
+    }
+
+    #[test]
+    fn two_values_at_most_are_there_beside_the_one_that_is_asked_for() {
+        let (there, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        struct Counted<'a>(&'a AtomicUsize);
+        impl Drop for Counted<'_> {
+            fn drop(&mut self) {
+                self.0.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+        let make = |_| {
+            most.fetch_max(there.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
+            Ok(Counted(&there))
+        };
+        // Also where some are asked for that nobody makes ahead.
+        ahead(2, "test", (0..100).map(|key| key * 2).collect(), &make, &mut |values| {
+            (0..200).try_for_each(|key| values.get(key).map(drop))
+        })
+        .unwrap();
+        let most = most.into_inner();
+        assert!(most <= 3, "{most}");
     }
 
     #[test]

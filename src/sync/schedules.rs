@@ -259,9 +259,9 @@ impl<T> OnceCell<T> {
         self.value.get()
     }
 
-    /// The value, if it was made, of a cell that nobody else has.
-    pub fn into_inner(self) -> Option<T> {
-        self.value.into_inner()
+    /// Takes the value out of a cell that nobody else has, if it was made.
+    pub fn take(&mut self) -> Option<T> {
+        self.value.take()
     }
 
     /// The value, made where there is none.
