@@ -358,6 +358,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(feature = "tsan", ignore = "the sanitizer keeps shadows of what is allocated")]
     fn a_buffer_as_long_as_a_lie_touches_no_memory() {
         let resident = || {
             let pages = std::fs::read_to_string("/proc/self/statm").expect("statm");
