@@ -20,7 +20,7 @@ use crate::options::{Key as OptionKey, Options};
 use crate::sync::OnceCell;
 use crate::sync::atomic::AtomicU64;
 
-/// What the cache of an archive of version 3 has beside its longest slice.
+/// What the cache of an archive of version 3 has beside its longest slice, unless less than that is asked for.
 const SEGMENT_ROOM: usize = 16 << 20;
 
 /// An open archive.
@@ -85,7 +85,7 @@ impl Archive {
         if v3::is_version_3(&tail) {
             let (index, manifest) = v3::Index::open(&*source, &tail, options)?;
             // A slice of any size must stay while it is read piece by piece, beside the segment that says where it is.
-            let longest = in_memory(index.longest_slice()).saturating_add(SEGMENT_ROOM);
+            let longest = in_memory(index.longest_slice()).saturating_add(SEGMENT_ROOM.min(cache_size));
             let cache = Cache::new(cache_size.max(longest));
             return Ok(Archive::new(source, tail, Version::Three(Box::new(index)), manifest, cache));
         }
